@@ -1,0 +1,71 @@
+/**
+ * Every refusal a caller can act on, and the HTTP status it has in the APIs this project designed.
+ * An API with its own error format says beside its code how it spells them
+ * (`sync/weave.ts`, `accounts/fxa-error.ts`, `token/token-error.ts`).
+ */
+export const failureStatuses = {
+  malformed: 400,
+  'invalid-parameter': 400,
+  'digest-mismatch': 400,
+  unauthenticated: 401,
+  'wrong-audience': 401,
+  'clock-skew': 401,
+  replayed: 401,
+  'insufficient-scope': 403,
+  forbidden: 403,
+  'signature-required': 403,
+  'sign-up-closed': 403,
+  'not-found': 404,
+  'method-not-allowed': 405,
+  'not-acceptable': 406,
+  conflict: 409,
+  'stale-key-generation': 409,
+  gone: 410,
+  'length-required': 411,
+  'precondition-failed': 412,
+  'too-large': 413,
+  'unsupported-media-type': 415,
+  'range-not-satisfiable': 416,
+  'invalid-key-list': 422,
+  'precondition-required': 428,
+  'too-many-requests': 429,
+  'over-quota': 507,
+  unavailable: 503,
+  // Sync storage
+  'invalid-json': 400,
+  'invalid-bso': 400,
+  'size-limit': 400,
+  // accounts
+  'account-exists': 400,
+  'unknown-account': 400,
+  'incorrect-password': 400,
+  'incorrect-email-case': 400,
+  'unverified-account': 400,
+  'invalid-verification-code': 400,
+  'unknown-client': 400,
+  'invalid-scopes': 400,
+  // token server
+  'invalid-key-id': 401,
+  'invalid-client-state': 401,
+  'invalid-generation': 401,
+  'invalid-keys-changed-at': 401,
+} as const;
+
+export type FailureCode = keyof typeof failureStatuses;
+
+/** A refusal with a reason. Anything else that is thrown is a bug, and answers 500. */
+export class Failure extends Error {
+  override readonly name = 'Failure';
+
+  constructor(
+    readonly code: FailureCode,
+    detail: string,
+    /** `extra` is added to the body of formats that have room for it, such as FxA's `email`. */
+    readonly options: ErrorOptions & {
+      extra?: Readonly<Record<string, unknown>>;
+      headers?: Readonly<Record<string, string>>;
+    } = {},
+  ) {
+    super(detail, options);
+  }
+}
