@@ -24,7 +24,11 @@ export const KeyList = z.object({
   iss: Realm,
   sub: Uid,
   cid: ClientId,
-  ver: z.number().int().min(1).max(2 ** 31 - 1),
+  ver: z
+    .number()
+    .int()
+    .min(1)
+    .max(2 ** 31 - 1),
   /** base64url SHA-256 of the previous list's JWS text; null in version 1. */
   prev: Base64Url.length(43).nullable(),
   /** Seconds since 1970. */
@@ -60,7 +64,9 @@ export type Discover = z.infer<typeof Discover>;
 
 /** One answer per address asked, in that order. Absent, hidden and unverified look the same. */
 export const Discovered = z.object({
-  results: z.array(z.object({ found: z.boolean(), uid: Uid.optional(), skl: z.string().optional() })),
+  results: z.array(
+    z.object({ found: z.boolean(), uid: Uid.optional(), skl: z.string().optional() }),
+  ),
 });
 export type Discovered = z.infer<typeof Discovered>;
 

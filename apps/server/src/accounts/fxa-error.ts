@@ -1,0 +1,48 @@
+import { STATUS_CODES } from 'node:http';
+import { type FailureCode, failureStatuses } from '#lib/protocol';
+import type { ErrorFormat } from '../platform/failure.filter.ts';
+
+/** FxA's numbers for our refusals (`reference`: Firefox Accounts errno table). */
+const errnos: Partial<Record<FailureCode, number>> = {
+  'account-exists': 101,
+  'unknown-account': 102,
+  'incorrect-password': 103,
+  'unverified-account': 104,
+  'invalid-verification-code': 105,
+  'invalid-json': 106,
+  malformed: 107,
+  'invalid-parameter': 107,
+  'unsupported-media-type': 107,
+  'signature-required': 109,
+  unauthenticated: 110,
+  'wrong-audience': 110,
+  'clock-skew': 111,
+  'length-required': 112,
+  'too-large': 113,
+  'too-many-requests': 114,
+  replayed: 115,
+  'not-found': 116,
+  'method-not-allowed': 116,
+  gone: 116,
+  'incorrect-email-case': 120,
+  'unknown-client': 162,
+  'invalid-scopes': 163,
+  unavailable: 201,
+  'sign-up-closed': 202,
+};
+
+/** `{code, errno, error, message}`; 999 for what has no number of its own. */
+export const fxaError: ErrorFormat = (failure) => {
+  const status = failure ? failureStatuses[failure.code] : 500;
+  return {
+    status,
+    contentType: 'application/json',
+    body: {
+      code: status,
+      errno: (failure && errnos[failure.code]) ?? 999,
+      error: STATUS_CODES[status] ?? 'Error',
+      message: failure?.message ?? 'Unspecified error',
+      ...failure?.options.extra,
+    },
+  };
+};

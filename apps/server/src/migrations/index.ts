@@ -1,0 +1,20 @@
+import { Setting1764000000000 } from './1764000000000-setting.ts';
+import { Account1764000000001 } from './1764000000001-account.ts';
+import { Oidc1764000000002 } from './1764000000002-oidc.ts';
+import { TokenServer1764000000003 } from './1764000000003-token-server.ts';
+import { Storage1764000000004 } from './1764000000004-storage.ts';
+import { KeyList1764000000005 } from './1764000000005-key-list.ts';
+import { File1764000000006 } from './1764000000006-file.ts';
+import { Deposit1764000000007 } from './1764000000007-deposit.ts';
+
+/** In the order they run. A published migration is never edited: add the next one. */
+export const migrations = [
+  Setting1764000000000,
+  Account1764000000001,
+  Oidc1764000000002,
+  TokenServer1764000000003,
+  Storage1764000000004,
+  KeyList1764000000005,
+  File1764000000006,
+  Deposit1764000000007,
+];

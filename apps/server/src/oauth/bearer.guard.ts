@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto';
+import {
+  applyDecorators,
+  createParamDecorator,
+  type CanActivate,
+  type ExecutionContext,
+  Injectable,
+  SetMetadata,
+  UseGuards,
+} from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { AuthGuard, PassportStrategy } from '@nestjs/passport';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { FastifyRequest } from 'fastify';
+import { Strategy } from 'passport-custom';
+import { DataSource } from 'typeorm';
+import { type Api, type ApiScope, audiences, Failure } from '#lib/protocol';
+import { Clock } from '../platform/clock.ts';
+
+/** Who is calling through which app, and what the token allows. */
+export interface Grant {
+  /** The account: 32 hex digits. */
+  uid: string;
+  clientId: string;
+  scopes: readonly string[];
+  audience: string;
+}
+
+/** The path for tokens that any API can take: reads the header alone, never query or body. */
+@Injectable()
+export class BearerStrategy extends PassportStrategy(Strategy, 'bearer') {
+  constructor(
+    @InjectDataSource() private readonly db: DataSource,
+    private readonly clock: Clock,
+  ) {
+    super();
+  }
+
+  /** One statement: the token and the grant it lives by. A revoked grant took its tokens along. */
+  async validate(request: FastifyRequest): Promise<Grant> {
+    const token = /^Bearer ([A-Za-z0-9_-]{16,256})$/i.exec(
+      request.headers.authorization ?? '',
+    )?.[1];
+    if (token === undefined) throw refusal('A bearer token is needed in the Authorization header.');
+    const id = createHash('sha256').update(token).digest('base64url');
+    const [row] = await this.db.query<{ payload: TokenPayload }[]>(
+      `SELECT payload FROM oidc
+        WHERE model = 'AccessToken' AND id = $1 AND grant_id IS NOT NULL AND expires_at > $2`,
+      [id, this.clock.now()],
+    );
+    if (!row) throw refusal('The token is unknown, expired or revoked.');
+    const { accountId, clientId, scope, aud } = row.payload;
+    return { uid: accountId, clientId, scopes: scope?.split(' ') ?? [], audience: aud ?? '' };
+  }
+}
+
+interface TokenPayload {
+  accountId: string;
+  clientId: string;
+  scope?: string;
+  aud?: string;
+}
+
+const refusal = (why: string) =>
+  new Failure('unauthenticated', why, {
+    headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
+  });
+
+const REQUIRES = 'requires';
+
+/** Refuses a token that was issued for another API, or without one of the scopes asked for. */
+@Injectable()
+export class BearerGuard extends AuthGuard('bearer') implements CanActivate {
+  constructor(private readonly reflector: Reflector) {
+    super();
+  }
+
+  override async canActivate(context: ExecutionContext): Promise<boolean> {
+    await super.canActivate(context);
+    const { user } = context.switchToHttp().getRequest<{ user: Grant }>();
+    const needs = this.reflector.get<{ api: Api; scopes: ApiScope[] }>(
+      REQUIRES,
+      context.getHandler(),
+    );
+    if (user.audience !== audiences[needs.api]) {
+      throw new Failure('wrong-audience', `The token is not for ${audiences[needs.api]}.`, {
+        headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
+      });
+    }
+    if (!needs.scopes.some((scope) => user.scopes.includes(scope))) {
+      const scope = needs.scopes.join(' ');
+      throw new Failure('insufficient-scope', `The token lacks the scope ${scope}.`, {
+        headers: { 'www-authenticate': `Bearer error="insufficient_scope", scope="${scope}"` },
+      });
+    }
+    return true;
+  }
+
+  /** passport-custom hands failures over as they are; keep our own error. */
+  override handleRequest<User>(error: unknown, user: User): User {
+    if (error) throw error as Error;
+    return user;
+  }
+}
+
+/** A bearer token for this API, holding at least one of the scopes. */
+export const Requires = (api: Api, ...scopes: ApiScope[]) =>
+  applyDecorators(SetMetadata(REQUIRES, { api, scopes }), UseGuards(BearerGuard));
+
+/** The {@link Grant} of a request that {@link Requires} let through. */
+export const Caller = createParamDecorator(
+  (_: unknown, context: ExecutionContext) =>
+    context.switchToHttp().getRequest<{ user: Grant }>().user,
+);

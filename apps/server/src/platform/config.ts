@@ -1,0 +1,135 @@
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+const bytes = (fallback: number) => z.coerce.number().int().min(1).default(fallback);
+const seconds = bytes;
+
+/** Every variable, with its default. `.env.example` lists them with a sentence each. */
+export const Environment = z.object({
+  HOST: z.string().min(1).default('localhost'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8000),
+  PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+  DATA_DIR: z.string().min(1).default('./data'),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  DATABASE_CONNECTIONS: z.coerce.number().int().min(2).max(200).default(10),
+  LOG_FORMAT: z.enum(['json', 'text']).optional(),
+  SIGN_UP: z.enum(['open', 'invite', 'closed']).optional(),
+  SYNC_MASTER_SECRET: z.string().min(32).optional(),
+  SCRYPT_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
+  STORAGE_TOKEN_SECONDS: seconds(3600),
+  STORAGE_REQUEST_BYTES_MAX: bytes(2_625_536),
+  STORAGE_PAYLOAD_BYTES_MAX: bytes(2_097_152),
+  STORAGE_POST_RECORDS_MAX: bytes(100),
+  STORAGE_POST_BYTES_MAX: bytes(2_097_152),
+  STORAGE_QUOTA_BYTES: bytes(2_147_483_648),
+  STORAGE_PAGE_RECORDS_MAX: bytes(1000),
+  FILES_FILE_BYTES_MAX: bytes(5_368_709_120),
+  FILES_QUOTA_BYTES: bytes(21_474_836_480),
+  BODY_BYTES_MAX: bytes(131_072),
+  HAWK_SKEW_SECONDS: seconds(60),
+});
+type Environment = z.infer<typeof Environment>;
+
+/** Also accepted as NAME_FILE: the path of a file that holds the value. */
+const secrets = ['DATABASE_URL', 'SYNC_MASTER_SECRET'] as const;
+
+/** Everything the server learns from its environment, read once at boot. */
+export class Config {
+  private constructor(
+    readonly host: string,
+    readonly port: number,
+    /** Without a trailing slash in `href` uses; see {@link Config.at}. */
+    readonly publicUrl: URL,
+    readonly dataDir: string,
+    /** Undefined for the embedded default. */
+    readonly databaseUrl: string | undefined,
+    readonly databaseConnections: number,
+    readonly logFormat: 'json' | 'text' | undefined,
+    readonly signUp: 'open' | 'invite' | 'closed',
+    /** Undefined: the server makes one at first boot and keeps it in the database. */
+    readonly syncMasterSecret: string | undefined,
+    readonly limits: Limits,
+  ) {}
+
+  /** @throws Error that names every variable that is missing or malformed */
+  static from(environment: Readonly<Record<string, string | undefined>>): Config {
+    const { values, mistakes } = withSecretFiles(environment);
+    const { success, data: env, error } = Environment.safeParse(values);
+    if (!success) mistakes.push(z.prettifyError(error));
+    if (!success || mistakes.length > 0)
+      throw new Error(`Bad configuration:\n${mistakes.join('\n')}`);
+
+    const publicUrl = new URL(env.PUBLIC_URL ?? `http://localhost:${env.PORT}`);
+    const isLocal = isLoopback(env.HOST) && isLoopback(publicUrl.hostname);
+    return new Config(
+      env.HOST,
+      env.PORT,
+      publicUrl,
+      resolve(env.DATA_DIR),
+      env.DATABASE_URL,
+      env.DATABASE_CONNECTIONS,
+      env.LOG_FORMAT,
+      env.SIGN_UP ?? (isLocal ? 'open' : 'invite'),
+      env.SYNC_MASTER_SECRET,
+      limitsOf(env),
+    );
+  }
+
+  /** The public address of a path: PUBLIC_URL, with whatever prefix it has, and the path. */
+  at(path: string): string {
+    return this.publicUrl.href.replace(/\/$/, '') + path;
+  }
+}
+
+/** Sizes in bytes, times in seconds; printed at boot and advertised by each API. */
+export type Limits = ReturnType<typeof limitsOf>;
+
+function limitsOf(env: Environment) {
+  return {
+    scryptConcurrency: env.SCRYPT_CONCURRENCY,
+    storageTokenSeconds: env.STORAGE_TOKEN_SECONDS,
+    storageRequestBytesMax: env.STORAGE_REQUEST_BYTES_MAX,
+    storagePayloadBytesMax: env.STORAGE_PAYLOAD_BYTES_MAX,
+    storagePostRecordsMax: env.STORAGE_POST_RECORDS_MAX,
+    storagePostBytesMax: env.STORAGE_POST_BYTES_MAX,
+    /** Per collection. */
+    storageQuotaBytes: env.STORAGE_QUOTA_BYTES,
+    storagePageRecordsMax: env.STORAGE_PAGE_RECORDS_MAX,
+    filesFileBytesMax: env.FILES_FILE_BYTES_MAX,
+    /** Per account and app. */
+    filesQuotaBytes: env.FILES_QUOTA_BYTES,
+    /** JSON bodies of every API but storage and files. */
+    bodyBytesMax: env.BODY_BYTES_MAX,
+    hawkSkewSeconds: env.HAWK_SKEW_SECONDS,
+  } as const;
+}
+
+function withSecretFiles(environment: Readonly<Record<string, string | undefined>>) {
+  const values = { ...environment };
+  const mistakes: string[] = [];
+  for (const name of secrets) {
+    const path = environment[`${name}_FILE`];
+    if (path === undefined) continue;
+    try {
+      values[name] = readFileSync(path, 'utf8').trim();
+    } catch {
+      mistakes.push(`✖ ${name}_FILE names a file that cannot be read`);
+    }
+  }
+  // An empty variable, as a compose file leaves behind, is one that was not set.
+  for (const [name, value] of Object.entries(values)) if (value === '') values[name] = undefined;
+  return { values, mistakes };
+}
+
+/** Whether a host name or address can only be reached from this machine. */
+export function isLoopback(host: string): boolean {
+  const name = host.replace(/^\[|\]$/g, '');
+  return (
+    name === 'localhost' ||
+    name.endsWith('.localhost') ||
+    name === '::1' ||
+    (isIP(name) === 4 && name.startsWith('127.'))
+  );
+}

@@ -1,0 +1,29 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { AccountsModule } from './accounts/accounts.module.ts';
+import { DepositModule } from './deposit/deposit.module.ts';
+import { FilesModule } from './files/files.module.ts';
+import { KeysModule } from './keys/keys.module.ts';
+import { OAuthModule } from './oauth/oauth.module.ts';
+import { PagesModule } from './pages/pages.module.ts';
+import { type Parts, PlatformModule } from './platform/platform.module.ts';
+import { SyncModule } from './sync/sync.module.ts';
+import { TokenModule } from './token/token.module.ts';
+
+/** The table of contents: one line per feature. */
+@Module({
+  imports: [
+    AccountsModule,
+    OAuthModule,
+    TokenModule,
+    SyncModule,
+    KeysModule,
+    FilesModule,
+    DepositModule,
+    PagesModule,
+  ],
+})
+export class ServerModule {
+  static with(parts: Parts): DynamicModule {
+    return { module: ServerModule, imports: [PlatformModule.with(parts)] };
+  }
+}

@@ -1,0 +1,44 @@
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { fxaError } from './accounts/fxa-error.ts';
+import { oauthError } from './oauth/oauth-error.ts';
+import { type ErrorFormats, FailureFilter } from './platform/failure.filter.ts';
+import type { Parts } from './platform/platform.module.ts';
+import { problem } from './platform/problem.ts';
+import { ServerModule } from './server.module.ts';
+import { weave } from './sync/weave.ts';
+import { tokenError } from './token/token-error.ts';
+
+/** Which API answers refusals in which format. The first match wins. */
+const formats: ErrorFormats = [
+  ['/auth/', fxaError],
+  ['/profile/', fxaError],
+  ['/oauth2/', oauthError],
+  ['/token/', tokenError],
+  ['/1.0/', tokenError],
+  ['/storage/', weave],
+  ['/1.5/', weave],
+  ['/1.1/', weave],
+  ['/', problem],
+];
+
+/** Builds the server that `main.ts` runs and the tests talk to. Call `listen` on the result. */
+export async function createServer(parts: Parts): Promise<NestFastifyApplication> {
+  const { limits } = parts.config;
+  const adapter = new FastifyAdapter({
+    bodyLimit: limits.bodyBytesMax,
+    // Storage ids may hold any printable character, and item paths end where the query starts.
+    routerOptions: { maxParamLength: 256, ignoreTrailingSlash: true },
+    forceCloseConnections: 'idle',
+  });
+  const server = await NestFactory.create<NestFastifyApplication>(
+    ServerModule.with(parts),
+    adapter,
+    {
+      rawBody: true, // Hawk signs the body as it came
+      bufferLogs: true,
+    },
+  );
+  server.useGlobalFilters(new FailureFilter(formats));
+  return server;
+}
