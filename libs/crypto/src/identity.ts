@@ -1,0 +1,125 @@
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { CompactSign, compactVerify, importJWK } from 'jose';
+
+import { isObject } from './checks.ts';
+import { fromBase64Url, fromUtf8, toBase64Url, utf8 } from './encoding.ts';
+import { CryptoRefusal } from './refusal.ts';
+import { deriveSubKey } from './scoped-key.ts';
+import { thumbprint } from './thumbprint.ts';
+
+/** The public half of an identity. */
+export interface IdentityJwk {
+  kty: 'OKP';
+  crv: 'Ed25519';
+  /** The public key, 32 bytes as base64url. */
+  x: string;
+}
+
+/** One user's signing key in one application (idk). */
+export interface Identity {
+  publicJwk: IdentityJwk;
+  /** RFC 7638 thumbprint of the public key. */
+  kid: string;
+  /** Signs JSON as a compact JWS with header {alg: "EdDSA", typ, kid, jwk}. */
+  sign(typ: string, payload: object): Promise<string>;
+}
+
+/**
+ * Derives the identity from kBr, so that every device has it and nobody stores it.
+ *
+ *     seed = HKDF(kBr, no salt, "keyservice/v1/identity", 32)        Ed25519 seed
+ *
+ * @param kBr - 32 bytes
+ * @throws RangeError when kBr is not 32 bytes long
+ * @see RFC 8032 §5.1.5; RFC 8037 §3.1; keys.md §3.1
+ */
+export async function deriveIdentity(kBr: Uint8Array): Promise<Identity> {
+  const seed = deriveSubKey(kBr, 'identity');
+  const publicJwk: IdentityJwk = {
+    kty: 'OKP',
+    crv: 'Ed25519',
+    x: toBase64Url(ed25519.getPublicKey(seed)),
+  };
+  const kid = thumbprint(publicJwk);
+  const key = await importJWK({ ...publicJwk, d: toBase64Url(seed) }, 'EdDSA');
+  return {
+    publicJwk,
+    kid,
+    sign: (typ, payload) =>
+      new CompactSign(utf8(JSON.stringify(payload)))
+        .setProtectedHeader({ alg: 'EdDSA', typ, kid, jwk: publicJwk })
+        .sign(key),
+  };
+}
+
+const refuse = (cause: unknown): CryptoRefusal =>
+  new CryptoRefusal('signature-invalid', 'The signed object does not verify.', { cause });
+
+/** Decodes one part strictly, so that one signed object has one spelling. */
+function expectCompact(jws: string): void {
+  const parts = jws.split('.');
+  if (parts.length !== 3) throw new TypeError('It is not a compact JWS.');
+  parts.forEach(fromBase64Url);
+}
+
+/** @throws TypeError when the JWK is not exactly an Ed25519 public key of full order */
+function readIdentityJwk(value: unknown): IdentityJwk {
+  if (!isObject(value)) throw new TypeError('The key is not a JWK.');
+  const { kty, crv, x } = value;
+  if (kty !== 'OKP' || crv !== 'Ed25519' || typeof x !== 'string' || 'd' in value) {
+    throw new TypeError('The key is not an Ed25519 public key.');
+  }
+  const bytes = fromBase64Url(x);
+  if (bytes.length !== 32 || ed25519.Point.fromBytes(bytes).isSmallOrder()) {
+    throw new TypeError('The key is not an Ed25519 point of full order.');
+  }
+  return { kty, crv, x };
+}
+
+/**
+ * Checks a signed object under a key the caller already trusts; the key in the header is never used.
+ *
+ * @param publicJwk - the signer's pinned or proved key
+ * @param typ - the only accepted `typ`
+ * @returns the payload, parsed from JSON and not otherwise checked
+ * @throws CryptoRefusal `signature-invalid` when the signature, algorithm (EdDSA or Ed25519), `typ`, encoding
+ * or key is wrong, or the header has `crit`
+ * @see RFC 7515 §5.2; RFC 8037 §3.1; RFC 8725 §3.1, §3.11
+ */
+export async function verifySigned(
+  jws: string,
+  publicJwk: IdentityJwk,
+  typ: string,
+): Promise<unknown> {
+  try {
+    expectCompact(jws);
+    const key = await importJWK({ ...readIdentityJwk(publicJwk) }, 'EdDSA');
+    const algorithms = ['EdDSA', 'Ed25519'];
+    const { payload, protectedHeader } = await compactVerify(jws, key, { algorithms });
+    if (protectedHeader.typ !== typ) throw new TypeError('It is of another type.');
+    if (protectedHeader.crit !== undefined) throw new TypeError('It has critical extensions.');
+    return JSON.parse(fromUtf8(payload)) as unknown;
+  } catch (cause) {
+    throw refuse(cause);
+  }
+}
+
+/**
+ * Reads who claims to have signed, without checking the signature: for first contact, before a key is pinned.
+ *
+ * @returns the key of the header; kid is its thumbprint
+ * @throws CryptoRefusal `signature-invalid` when the header is malformed or its kid is another key's
+ */
+export function readSigner(jws: string): { jwk: IdentityJwk; kid: string } {
+  try {
+    expectCompact(jws);
+    const header: unknown = JSON.parse(fromUtf8(fromBase64Url(jws.split('.')[0] ?? '')));
+    if (!isObject(header)) throw new TypeError('The header is not an object.');
+    const jwk = readIdentityJwk(header['jwk']);
+    const kid = thumbprint(jwk);
+    if (header['kid'] !== kid) throw new TypeError("The header's kid belongs to another key.");
+    return { jwk, kid };
+  } catch (cause) {
+    throw refuse(cause);
+  }
+}
