@@ -10,8 +10,8 @@ export function start<T>(result: Promise<T>): Started<T> {
 }
 
 /**
- * Hands out results in the order their work was started, with up to `depth` under way. A failure to start more
- * work is reported after the results of the work before it.
+ * Hands out results in the order their work was started, with up to `depth` under way. When starting more work
+ * fails, or the reader stops, what is under way is waited for and dropped.
  */
 export async function* inOrder<T>(
   work: AsyncIterable<Started<T>>,
