@@ -1,4 +1,4 @@
-import { expand } from '@noble/hashes/hkdf.js';
+import { hmac } from '@noble/hashes/hmac.js';
 import { sha384 } from '@noble/hashes/sha2.js';
 
 import type { Aead } from './aead.ts';
@@ -155,8 +155,11 @@ export class FloeMessage {
     return this.#segmentKey.key;
   }
 
-  #derive(key: Uint8Array, purpose: Uint8Array, length: number): Uint8Array {
-    return expand(sha384, key, concat(this.#prefix, purpose, this.#secret.aad), length);
+  // One block of HKDF-Expand, as nothing here is longer than 48 bytes. Noble's own `expand` insists on a key of
+  // 48 bytes, while FLOE's is 32.
+  #derive(key: Uint8Array, purpose: Uint8Array, length: 32 | 48): Uint8Array {
+    const info = concat(this.#prefix, purpose, this.#secret.aad);
+    return hmac(sha384, key, concat(info, Uint8Array.of(1))).slice(0, length);
   }
 }
 

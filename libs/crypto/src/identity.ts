@@ -21,7 +21,7 @@ export interface Identity {
   /** RFC 7638 thumbprint of the public key. */
   kid: string;
   /** Signs JSON as a compact JWS with header {alg: "EdDSA", typ, kid, jwk}. */
-  sign(typ: string, payload: object): Promise<string>;
+  sign: (typ: string, payload: object) => Promise<string>;
 }
 
 /**

@@ -40,7 +40,7 @@ const chaCha20Poly1305 = (): AEAD => ({
 const suite = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, chaCha20Poly1305);
 
 /** Builds the HPKE info: what the key encryption is bound to. */
-function recipientStructure(extraInfo: Uint8Array): Uint8Array {
+export function recipientStructure(extraInfo: Uint8Array): Uint8Array {
   return concat(
     utf8('JOSE-HPKE rcpt'),
     Uint8Array.of(255),

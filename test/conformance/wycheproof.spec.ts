@@ -1,0 +1,113 @@
+import { fromHex, hkdf, importPublicKey, thumbprint, toHex, webCryptoAead } from '#lib/crypto';
+
+import { verifyBytes, type IdentityJwk } from '../../libs/crypto/src/identity.ts';
+import { openContentKey, sealContentKey } from '../../libs/crypto/src/jose-hpke.ts';
+import { describeVectors } from './vectors.ts';
+
+interface Test {
+  tcId: number;
+  comment: string;
+  flags: string[];
+  result: 'valid' | 'invalid' | 'acceptable';
+}
+
+interface File<G> {
+  testGroups: G[];
+}
+
+type HkdfGroup = {
+  tests: (Test & { ikm: string; salt: string; info: string; size: number; okm: string })[];
+};
+type GcmGroup = {
+  keySize: number;
+  ivSize: number;
+  tests: (Test & Record<'key' | 'iv' | 'aad' | 'msg' | 'ct' | 'tag', string>)[];
+};
+type EdGroup = { publicKeyJwk: IdentityJwk; tests: (Test & { msg: string; sig: string })[] };
+type X25519Group = {
+  tests: (Test & { public: Record<string, string>; private: Record<'x' | 'd', string> })[];
+};
+
+describeVectors('wycheproof', 'Wycheproof', (vectors) => {
+  it('hkdf_sha256: agrees on every output, and refuses every invalid length', () => {
+    const { testGroups } = vectors.json('hkdf_sha256_test.json') as File<HkdfGroup>;
+    for (const test of testGroups.flatMap(({ tests }) => tests)) {
+      const derive = () =>
+        toHex(hkdf(fromHex(test.ikm), fromHex(test.salt), fromHex(test.info), test.size));
+      if (test.result === 'valid')
+        expect({ id: test.tcId, okm: derive() }).toEqual({ id: test.tcId, okm: test.okm });
+      else expect(derive).toThrow(RangeError);
+    }
+  });
+
+  it('aes_gcm: seals to the known bytes, and refuses every forged tag', async () => {
+    const { testGroups } = vectors.json('aes_gcm_test.json') as File<GcmGroup>;
+    let [valid, invalid] = [0, 0];
+    for (const { keySize, ivSize, tests } of testGroups) {
+      if (keySize !== 256 || ivSize !== 96) continue; // the only sizes in use here
+      for (const test of tests) {
+        const [key, iv, aad] = [fromHex(test.key), fromHex(test.iv), fromHex(test.aad)];
+        const sealed = fromHex(test.ct + test.tag);
+        const opening = Promise.resolve(webCryptoAead.open(key, iv, aad, sealed));
+        if (test.result === 'valid') {
+          valid++;
+          expect(toHex(await opening)).toBe(test.msg);
+          expect(toHex(await webCryptoAead.seal(key, iv, aad, fromHex(test.msg)))).toBe(
+            toHex(sealed),
+          );
+        } else {
+          invalid++;
+          await expect(opening).rejects.toThrow();
+        }
+      }
+    }
+    expect({ valid, invalid }).toEqual({ valid: expect.any(Number), invalid: expect.any(Number) });
+    expect(Math.min(valid, invalid)).toBeGreaterThan(20);
+  });
+
+  it('ed25519: accepts and refuses exactly the signatures it should', async () => {
+    const { testGroups } = vectors.json('ed25519_test.json') as File<EdGroup>;
+    const wrong: number[] = [];
+    for (const { publicKeyJwk, tests } of testGroups) {
+      for (const { tcId, msg, sig, result } of tests) {
+        const accepted = await verifyBytes(publicKeyJwk, fromHex(msg), fromHex(sig));
+        if (accepted !== (result === 'valid')) wrong.push(tcId);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it('x25519_jwk: imports every sound key, and no invalid, low-order or non-canonical one', () => {
+    const { testGroups } = vectors.json('x25519_jwk_test.json') as File<X25519Group>;
+    const wrong: string[] = [];
+    for (const test of testGroups.flatMap(({ tests }) => tests)) {
+      const { x = '' } = test.public;
+      const kid = thumbprint({ kty: 'OKP', crv: 'X25519', x });
+      const weak = ['ZeroSharedSecret', 'NonCanonicalPublic'].some((flag) =>
+        test.flags.includes(flag),
+      );
+      let accepted = true;
+      try {
+        importPublicKey({ ...test.public, alg: 'HPKE-4-KE', use: 'enc', kid });
+      } catch {
+        accepted = false;
+      }
+      if (accepted !== (test.result !== 'invalid' && !weak))
+        wrong.push(`${test.tcId} ${test.comment}`);
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it('x25519_jwk: HPKE opens to every sound pair what was sealed to it', async () => {
+    const { testGroups } = vectors.json('x25519_jwk_test.json') as File<X25519Group>;
+    const cek = new Uint8Array(32).fill(1);
+    const extraInfo = new Uint8Array();
+    const pairs = testGroups
+      .flatMap(({ tests }) => tests)
+      .filter(({ private: { d } }) => d.length === 43);
+    for (const { private: pair } of pairs.slice(0, 60)) {
+      const sealed = await sealContentKey(cek, { x: pair.x, extraInfo });
+      expect(await openContentKey(sealed, { x: pair.x, d: pair.d, extraInfo })).toEqual(cek);
+    }
+  });
+});
