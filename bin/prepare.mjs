@@ -16,6 +16,12 @@ function run(command, args, why) {
   }
 }
 
+/** The clone's `.env`, if there is one; what is set already goes before it. */
+export function loadSettings() {
+  const path = join(root, '.env');
+  if (existsSync(path)) process.loadEnvFile(path);
+}
+
 /** `npm ci`, when node_modules is missing or was not installed from this lock file. */
 export function install() {
   const stamp = join(root, 'node_modules', '.lockstep-installed');

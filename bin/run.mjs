@@ -1,8 +1,9 @@
 /** Prepares the clone, then becomes the program named first: `node bin/run.mjs apps/demo/src/main.js …` */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build, install, root } from './prepare.mjs';
+import { build, install, loadSettings, root } from './prepare.mjs';
 
+loadSettings();
 install();
 build();
 process.setSourceMapsEnabled(true);

@@ -1,18 +1,15 @@
-import { Clock } from './platform/clock.ts';
-import { Config } from './platform/config.ts';
-import { database } from './platform/database.ts';
-import { startEmbeddedPostgres } from './platform/embedded-postgres.ts';
-import { createServer } from './server.ts';
+import 'reflect-metadata';
+import { boot } from './boot/boot.ts';
+import { BootFailure } from './boot/boot-failure.ts';
+import { Shutdown } from './boot/shutdown.ts';
 
-const config = Config.from(process.env);
-const embedded = config.databaseUrl
-  ? undefined
-  : await startEmbeddedPostgres({ dataDir: config.dataDir });
-const server = await createServer({
-  config,
-  clock: new Clock(),
-  database: database(config.databaseUrl ?? embedded?.url ?? '', {
-    connections: config.databaseConnections,
-  }),
-});
-await server.listen(config.port, config.host);
+const shutdown = new Shutdown();
+try {
+  await boot(process.env, shutdown);
+} catch (error) {
+  // What the operator can mend is one sentence; anything else is a bug and keeps its stack.
+  const isMendable = error instanceof BootFailure;
+  const bug = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`lockstep: ${isMendable ? error.message : `cannot start: ${bug}`}\n`);
+  await shutdown.run(1);
+}

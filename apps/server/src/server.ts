@@ -1,10 +1,12 @@
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fxaError } from './accounts/fxa-error.ts';
 import { oauthError } from './oauth/oauth-error.ts';
 import { type ErrorFormats, FailureFilter } from './platform/failure.filter.ts';
 import type { Parts } from './platform/platform.module.ts';
 import { problem } from './platform/problem.ts';
+import { attendRequests, secure } from './platform/requests.ts';
 import { ServerModule } from './server.module.ts';
 import { weave } from './sync/weave.ts';
 import { tokenError } from './token/token-error.ts';
@@ -25,11 +27,17 @@ const formats: ErrorFormats = [
 /** Builds the server that `main.ts` runs and the tests talk to. Call `listen` on the result. */
 export async function createServer(parts: Parts): Promise<NestFastifyApplication> {
   const { limits } = parts.config;
+  const refusals = new FailureFilter(formats);
   const adapter = new FastifyAdapter({
     bodyLimit: limits.bodyBytesMax,
     // Storage ids may hold any printable character, and item paths end where the query starts.
     routerOptions: { maxParamLength: 256, ignoreTrailingSlash: true },
     forceCloseConnections: 'idle',
+    // The router's own refusals, such as of a malformed escape, come before every hook.
+    frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+      secure(reply.raw, parts.config);
+      refusals.answer(error, request, reply);
+    },
   });
   const server = await NestFactory.create<NestFastifyApplication>(
     ServerModule.with(parts),
@@ -37,8 +45,10 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
     {
       rawBody: true, // Hawk signs the body as it came
       bufferLogs: true,
+      abortOnError: false, // main.ts says what went wrong
     },
   );
-  server.useGlobalFilters(new FailureFilter(formats));
+  server.useGlobalFilters(refusals);
+  attendRequests(server, parts.config);
   return server;
 }

@@ -9,7 +9,7 @@ const seconds = bytes;
 /** Every variable, with its default. `.env.example` lists them with a sentence each. */
 export const Environment = z.object({
   HOST: z.string().min(1).default('localhost'),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(8000),
+  PORT: z.coerce.number().int().min(1).max(65_535).default(8000),
   PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
   DATA_DIR: z.string().min(1).default('./data'),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
@@ -57,9 +57,12 @@ export class Config {
   static from(environment: Readonly<Record<string, string | undefined>>): Config {
     const { values, mistakes } = withSecretFiles(environment);
     const { success, data: env, error } = Environment.safeParse(values);
-    if (!success) mistakes.push(z.prettifyError(error));
-    if (!success || mistakes.length > 0)
-      throw new Error(`Bad configuration:\n${mistakes.join('\n')}`);
+    for (const { path, message } of error?.issues ?? []) {
+      mistakes.push(`${path.join('.')}: ${message}`);
+    }
+    if (!success || mistakes.length > 0) {
+      throw new Error(`Bad configuration. ${mistakes.join('. ')}.`);
+    }
 
     const publicUrl = new URL(env.PUBLIC_URL ?? `http://localhost:${env.PORT}`);
     const isLocal = isLoopback(env.HOST) && isLoopback(publicUrl.hostname);
@@ -111,11 +114,15 @@ function withSecretFiles(environment: Readonly<Record<string, string | undefined
   const mistakes: string[] = [];
   for (const name of secrets) {
     const path = environment[`${name}_FILE`];
-    if (path === undefined) continue;
+    if (path === undefined || path === '') continue;
+    if ((environment[name] ?? '') !== '') {
+      mistakes.push(`${name}: set it or ${name}_FILE, not both`);
+      continue;
+    }
     try {
       values[name] = readFileSync(path, 'utf8').trim();
     } catch {
-      mistakes.push(`✖ ${name}_FILE names a file that cannot be read`);
+      mistakes.push(`${name}_FILE: names a file that cannot be read`);
     }
   }
   // An empty variable, as a compose file leaves behind, is one that was not set.

@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
 import { migrations } from '../migrations/index.ts';
 
@@ -18,11 +19,14 @@ export const database = (
   extra: {
     options: `-c search_path=${schema}`,
     connectionTimeoutMillis: 5000,
-    // A pooled connection that the database closed is replaced, never a crash.
     keepAlive: true,
   },
   autoLoadEntities: true,
   migrations,
+  // An idle connection that the database closed is replaced, never a crash.
+  poolErrorHandler: (error: Error) => {
+    new Logger('database').warn({ event: 'connection-lost', reason: error.message });
+  },
   migrationsRun: true,
   migrationsTransactionMode: 'each',
   retryAttempts: 0,

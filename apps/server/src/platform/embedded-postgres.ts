@@ -53,7 +53,7 @@ export async function startEmbeddedPostgres(options: Options): Promise<EmbeddedP
 
   const password = readOrMakePassword(runner);
   await stopLeftover(cluster);
-  if (!fs.existsSync(join(cluster, 'PG_VERSION'))) initialise(runner, cluster, spawnOptions);
+  if (!fs.existsSync(cluster)) initialise(runner, cluster, spawnOptions);
 
   const port = await freePort();
   const settings = {
@@ -72,7 +72,12 @@ export async function startEmbeddedPostgres(options: Options): Promise<EmbeddedP
   const args = ['-D', cluster, '-p', String(port)];
   for (const [name, value] of Object.entries(settings)) args.push('-c', `${name}=${value}`);
 
-  const child = spawnTied(runner, args, spawnOptions);
+  const [command, wrapped] = tied(runner, 'postgres', args);
+  const child = spawn(command, wrapped, {
+    ...spawnOptions,
+    detached: true, // Ctrl-C reaches this process alone, which then stops the database last
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   await untilReady(child);
   let stopping = false;
   const died = new Promise<Error>((hasDied) => {
@@ -84,19 +89,20 @@ export async function startEmbeddedPostgres(options: Options): Promise<EmbeddedP
   const database = options.database ?? 'lockstep';
   const at = (name: string) =>
     `postgres://postgres:${encodeURIComponent(password)}@127.0.0.1:${port}/${name}`;
-  await createDatabase(at('postgres'), database);
-  return {
-    url: at(database),
-    how: runner.how,
-    died,
-    stop: async () => {
-      stopping = true;
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      const ended = new Promise((done) => child.once('exit', done));
-      child.kill('SIGINT');
-      await ended;
-    },
+  const stop = async () => {
+    stopping = true;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((done) => child.once('exit', done));
+    child.kill('SIGINT');
+    await ended;
   };
+  try {
+    await createDatabase(at('postgres'), database);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url: at(database), how: runner.how, died, stop };
 }
 
 function chooseRunner(dataDir: string): Runner {
@@ -104,7 +110,7 @@ function chooseRunner(dataDir: string): Runner {
   const home = join(dataDir, 'postgres');
   if (process.getuid?.() !== 0) {
     fs.mkdirSync(home, { recursive: true, mode: 0o700 });
-    return { how: 'as you', wrap: (binary, args) => [binary, args], home, native };
+    return { how: 'as this user', wrap: (binary, args) => [binary, args], home, native };
   }
   const namespace = ['--user', '--map-user=65534', '--map-group=65534'];
   if (spawnSync('unshare', [...namespace, 'true']).status === 0) {
@@ -185,14 +191,13 @@ function nativeFolder(): string {
 
 function readOrMakePassword({ home, identity }: Runner): string {
   const path = join(home, 'superuser.password');
-  try {
-    return fs.readFileSync(path, 'utf8');
-  } catch {
-    const password = randomBytes(24).toString('base64url');
-    fs.writeFileSync(path, password, { mode: 0o600 });
-    if (identity) fs.chownSync(path, identity.uid, identity.gid);
-    return password;
-  }
+  if (fs.existsSync(path)) return fs.readFileSync(path, 'utf8');
+  const password = randomBytes(24).toString('base64url');
+  // Whole or not at all: without it the database could never be opened again.
+  fs.writeFileSync(`${path}.new`, password, { mode: 0o600 });
+  if (identity) fs.chownSync(`${path}.new`, identity.uid, identity.gid);
+  fs.renameSync(`${path}.new`, path);
+  return password;
 }
 
 interface SpawnOptions {
@@ -200,31 +205,40 @@ interface SpawnOptions {
   cwd: string;
 }
 
+/** Makes the cluster beside its place and moves it there: a killed initdb leaves half of one. */
 function initialise(runner: Runner, cluster: string, options: SpawnOptions): void {
-  // A killed initdb leaves half a cluster behind, and refuses to go on with it.
-  fs.rmSync(cluster, { recursive: true, force: true });
-  const [command, args] = runner.wrap(join(runner.native, 'bin', 'initdb'), [
-    ...['-D', cluster, '-U', 'postgres', '--encoding=UTF8', '--locale=C', '--data-checksums'],
+  const half = `${cluster}.new`;
+  fs.rmSync(half, { recursive: true, force: true });
+  const [command, args] = tied(runner, 'initdb', [
+    ...['-D', half, '-U', 'postgres', '--encoding=UTF8', '--locale=C', '--data-checksums'],
     ...['--auth=scram-sha-256', `--pwfile=${join(runner.home, 'superuser.password')}`],
   ]);
-  const done = spawnSync(command, args, { ...options, ...runner.identity, encoding: 'utf8' });
-  if (done.status === 0) return;
-  fs.rmSync(cluster, { recursive: true, force: true });
-  throw new Error(`initdb failed (${done.error?.message ?? String(done.status)}): ${done.stderr}`);
+  const done = spawnSync(command, args, { ...options, encoding: 'utf8' });
+  if (done.status !== 0) {
+    fs.rmSync(half, { recursive: true, force: true });
+    throw new Error(`initdb: ${done.error?.message ?? lastComplaint(done.stderr)}`);
+  }
+  fs.renameSync(half, cluster);
 }
 
-/** Detached, so that Ctrl-C reaches us first; tied to our life, so that kill -9 leaves no orphan. */
-function spawnTied(runner: Runner, args: string[], options: SpawnOptions): ChildProcess {
-  const [command, wrapped] = runner.wrap(join(runner.native, 'bin', 'postgres'), args);
-  const stdio: ['ignore', 'ignore', 'pipe'] = ['ignore', 'ignore', 'pipe'];
-  if (spawnSync('setpriv', ['--pdeathsig', 'INT', 'true']).status !== 0) {
-    return spawn(command, wrapped, { ...options, ...runner.identity, detached: true, stdio });
-  }
-  const drop = runner.identity
-    ? [`--reuid=${runner.identity.uid}`, `--regid=${runner.identity.gid}`, '--clear-groups']
+/** A PostgreSQL program, as the right user, tied to our life, so that kill -9 leaves no orphan. */
+function tied(runner: Runner, program: string, args: string[]): [string, string[]] {
+  const [command, wrapped] = runner.wrap(join(runner.native, 'bin', program), args);
+  const { identity } = runner;
+  const drop = identity
+    ? [`--reuid=${identity.uid}`, `--regid=${identity.gid}`, '--clear-groups']
     : [];
-  const tied = ['--pdeathsig', 'INT', ...drop, command, ...wrapped];
-  return spawn('setpriv', tied, { ...options, detached: true, stdio });
+  const hasSetpriv = spawnSync('setpriv', ['--pdeathsig', 'INT', 'true']).status === 0;
+  if (hasSetpriv) return ['setpriv', ['--pdeathsig', 'INT', ...drop, command, ...wrapped]];
+  if (identity) throw new Error('PostgreSQL cannot run as root here without setpriv (util-linux).');
+  return [command, wrapped];
+}
+
+/** Of all that a PostgreSQL program said, the line that says what is wrong. */
+function lastComplaint(output: string): string {
+  const lines = output.trim().split('\n');
+  const complaint = lines.findLast((line) => /FATAL:|error:/.test(line)) ?? lines.at(-1) ?? '';
+  return complaint.replace(/^.*?(FATAL|error): */, '');
 }
 
 function untilReady(child: ChildProcess): Promise<void> {
@@ -232,7 +246,9 @@ function untilReady(child: ChildProcess): Promise<void> {
     let output = '';
     child.once('error', failed);
     const onExit = (code: number | null) => {
-      failed(new Error(`PostgreSQL did not start (exit ${String(code)}): ${output}`));
+      failed(
+        new Error(`PostgreSQL did not start (exit ${String(code)}): ${lastComplaint(output)}`),
+      );
     };
     child.once('exit', onExit);
     child.stderr?.on('data', (chunk: Buffer) => {

@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Failure, type FailureCode } from '#lib/protocol';
+import { routeOf } from './requests.ts';
 
 /** How one API writes a refusal, or (given undefined) a crash it must not describe. */
 export type ErrorFormat = (failure: Failure | undefined) => {
@@ -39,13 +40,13 @@ export class FailureFilter implements ExceptionFilter {
   /** Also for what fails outside Nest, such as Fastify's own parsers. */
   answer(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const failure = asFailure(thrown);
-    // The path without its query: a query may carry what a log must not.
     const path = request.url.split('?', 1)[0] ?? '';
+    const event = { method: request.method, route: routeOf(request) };
     if (!failure) {
       const error = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
-      this.logger.error({ event: 'crash', method: request.method, path, error });
+      this.logger.error({ event: 'crash', ...event, error });
     } else if (failure.code === 'unauthenticated' || failure.code === 'wrong-audience') {
-      this.logger.log({ event: 'refused', method: request.method, path, reason: failure.message });
+      this.logger.log({ event: 'refused', ...event, reason: failure.message });
     }
     if (reply.sent || reply.raw.headersSent) {
       reply.raw.destroy();

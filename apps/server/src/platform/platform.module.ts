@@ -3,6 +3,7 @@ import { APP_PIPE } from '@nestjs/core';
 import { TypeOrmModule, type TypeOrmModuleOptions } from '@nestjs/typeorm';
 import { Clock } from './clock.ts';
 import { Config } from './config.ts';
+import { HealthController } from './health.controller.ts';
 import { SettingEntity } from './setting.entity.ts';
 import { SettingsService } from './settings.service.ts';
 
@@ -21,6 +22,7 @@ export class PlatformModule {
     return {
       module: PlatformModule,
       imports: [TypeOrmModule.forRoot(database), TypeOrmModule.forFeature([SettingEntity])],
+      controllers: [HealthController],
       providers: [
         { provide: APP_PIPE, useClass: StandardSchemaValidationPipe },
         { provide: Config, useValue: config },

@@ -1,0 +1,80 @@
+import { Logger } from '@nestjs/common';
+import type { Config } from '../platform/config.ts';
+import type { Logs } from './logs.ts';
+
+const policies = {
+  open: 'open to everybody',
+  invite: 'by invitation (npx lockstep invite <address>)',
+  closed: 'closed',
+};
+
+/** Says, once the server answers, what an operator wants to know first. */
+export function announce(about: {
+  config: Config;
+  /** How the embedded PostgreSQL runs; undefined when DATABASE_URL names another. */
+  postgresHow: string | undefined;
+  logs: Logs;
+}): void {
+  const { config, postgresHow, logs } = about;
+  const facts = {
+    address: config.publicUrl.href.replace(/\/$/, ''),
+    data: config.dataDir,
+    database:
+      postgresHow === undefined
+        ? `DATABASE_URL, ${new URL(config.databaseUrl ?? '').host}`
+        : `embedded PostgreSQL, the default (running ${postgresHow}); set DATABASE_URL for your own`,
+    signUp: policies[config.signUp],
+    limits: limitsInWords(config),
+    next: 'npm run demo',
+  };
+  if (logs.isJson) {
+    new Logger('boot').log({ event: 'listening', ...facts });
+    return;
+  }
+  const lines = [
+    '',
+    `  Lockstep serves ${facts.address}`,
+    '',
+    `  data      ${facts.data}`,
+    `  database  ${facts.database}`,
+    `  sign-up   ${facts.signUp}`,
+    ...facts.limits.map((limit, i) => `  ${i === 0 ? 'limits' : '      '}    ${limit}`),
+    '',
+    `  Try next: ${facts.next}      Stop: Ctrl-C`,
+    '',
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** The limits in force, each in one phrase; every one is a variable of `.env.example`. */
+export function limitsInWords({ limits }: Config): string[] {
+  return [
+    `a file up to ${size(limits.filesFileBytesMax)}, ${size(limits.filesQuotaBytes)} of files per account and app`,
+    `a record up to ${size(limits.storagePayloadBytesMax)}, ${size(limits.storageQuotaBytes)} of records per collection`,
+    `${limits.storagePostRecordsMax} records or ${size(limits.storagePostBytesMax)} per upload, ${size(limits.storageRequestBytesMax)} per storage request, ${limits.storagePageRecordsMax} records per page`,
+    `${size(limits.bodyBytesMax)} per request to any other API`,
+    `storage tokens live ${time(limits.storageTokenSeconds)}, clocks may differ by ${time(limits.hawkSkewSeconds)}`,
+    `${limits.scryptConcurrency} password checks at a time`,
+  ];
+}
+
+/** 2097152 → `2 MiB`, 2625536 → `2.5 MiB`. */
+export function size(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
+  return `${Math.round(value * 10) / 10} ${units[unit] ?? ''}`;
+}
+
+function time(seconds: number): string {
+  for (const [name, length] of [
+    ['hour', 3600],
+    ['minute', 60],
+  ] as const) {
+    if (seconds % length === 0) {
+      return `${seconds / length} ${name}${seconds === length ? '' : 's'}`;
+    }
+  }
+  return `${seconds} seconds`;
+}
