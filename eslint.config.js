@@ -20,7 +20,7 @@ export default defineConfig(
   },
   {
     files: ['apps/server/**', 'libs/**'],
-    ignores: ['**/platform/clock.ts', '**/main.ts', '**/*.spec.ts'],
+    ignores: ['**/platform/clock.ts', '**/main.ts', '**/*.main.ts', '**/*.spec.ts'],
     rules: {
       'no-restricted-syntax': [
         'error',

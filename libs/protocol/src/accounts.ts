@@ -37,6 +37,10 @@ export const SignedIn = z.object({
 });
 export type SignedIn = z.infer<typeof SignedIn>;
 
+/** POST /auth/v1/account/status */
+export const AskAccountStatus = z.object({ email: Email });
+export type AskAccountStatus = z.infer<typeof AskAccountStatus>;
+
 /** GET /auth/v1/account/keys: hex of ct | mac, 96 bytes. */
 export const KeysBundle = z.object({ bundle: z.string().regex(/^[0-9a-f]{192}$/) });
 export type KeysBundle = z.infer<typeof KeysBundle>;

@@ -31,9 +31,12 @@ const errnos: Partial<Record<FailureCode, number>> = {
   'sign-up-closed': 202,
 };
 
+/** Where FxA's HTTP status is not the one of the APIs this project designed. */
+const statuses: Partial<Record<FailureCode, number>> = { 'signature-required': 401 };
+
 /** `{code, errno, error, message}`; 999 for what has no number of its own. */
 export const fxaError: ErrorFormat = (failure) => {
-  const status = failure ? failureStatuses[failure.code] : 500;
+  const status = failure ? (statuses[failure.code] ?? failureStatuses[failure.code]) : 500;
   return {
     status,
     contentType: 'application/json',

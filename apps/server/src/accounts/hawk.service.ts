@@ -1,0 +1,112 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import type { RawBodyRequest } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { hawkPayloadString, hawkString, parseHawkHeader, type HawkHeader } from '#lib/crypto';
+import { Failure } from '#lib/protocol';
+import { Clock } from '../platform/clock.ts';
+import { Config } from '../platform/config.ts';
+
+/** A row that is found by a token's id and holds the key that signs requests. */
+interface Credentials {
+  reqHmacKey: Buffer;
+}
+
+/**
+ * Authenticates a request by an FxA token: Hawk, fully verified, or `Bearer <prefix>_<token id>`.
+ *
+ * Firefox signs with Hawk; mobile clients, the command line and pages send the id itself.
+ */
+@Injectable()
+export class HawkService {
+  /** When each nonce may be forgotten, in seconds since 1970, by `id nonce`. */
+  private readonly seen = new Map<string, number>();
+
+  constructor(
+    private readonly config: Config,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * @param prefix - the typed bearer's: fxs for a session, fxk for a keyFetchToken
+   * @param find - looks the row up by the base64url SHA-256 of the token id
+   * @throws Failure `unauthenticated`, `signature-required` (a MAC or payload hash that does not
+   *   fit), `clock-skew` with `serverTime`, `replayed`
+   */
+  async authenticate<Row extends Credentials>(
+    request: RawBodyRequest<FastifyRequest>,
+    prefix: 'fxs' | 'fxk',
+    find: (id: string) => Promise<Row | undefined>,
+  ): Promise<Row> {
+    const header = request.headers.authorization ?? '';
+    const bearer = new RegExp(`^Bearer ${prefix}_([0-9a-f]{64})$`, 'i').exec(header)?.[1];
+    if (bearer !== undefined) return this.found(await find(idOf(bearer)));
+
+    const hawk = parseHawkHeader(header);
+    if (!hawk || !/^[0-9a-f]{64}$/.test(hawk.id)) {
+      throw new Failure('unauthenticated', 'A token of this account is needed.');
+    }
+    const row = this.found(await find(idOf(hawk.id)));
+    this.verify(request, hawk, row.reqHmacKey);
+    return row;
+  }
+
+  private found<Row>(row: Row | undefined): Row {
+    if (!row) throw new Failure('unauthenticated', 'The token is unknown or has ended.');
+    return row;
+  }
+
+  private verify(request: RawBodyRequest<FastifyRequest>, hawk: HawkHeader, key: Buffer): void {
+    const { publicUrl } = this.config;
+    const artifacts = {
+      ...hawk,
+      method: request.method,
+      path: request.raw.url ?? '/',
+      // From the configuration, never from Host: behind a proxy the two differ.
+      host: publicUrl.hostname,
+      port: Number(publicUrl.port) || (publicUrl.protocol === 'https:' ? 443 : 80),
+    };
+    const mac = createHmac('sha256', key).update(hawkString('header', artifacts)).digest();
+    if (!isSame(hawk.mac, mac)) throw new Failure('signature-required', 'The MAC does not fit.');
+
+    const now = this.clock.seconds();
+    const skew = this.config.limits.hawkSkewSeconds;
+    if (Math.abs(hawk.ts - now) > skew) {
+      throw new Failure('clock-skew', `The request was signed more than ${skew} s from now.`, {
+        extra: { serverTime: now },
+      });
+    }
+    if (hawk.hash !== undefined) {
+      const payload = hawkPayloadString(
+        request.headers['content-type'] ?? '',
+        request.rawBody ?? Buffer.alloc(0),
+      );
+      if (!isSame(hawk.hash, createHash('sha256').update(payload).digest())) {
+        throw new Failure('signature-required', 'The payload hash does not fit.');
+      }
+    }
+    this.remember(`${hawk.id} ${hawk.nonce}`, hawk.ts + skew, now);
+  }
+
+  /** Only what was signed well is remembered, so a stranger cannot fill the memory. */
+  private remember(nonce: string, until: number, now: number): void {
+    if ((this.seen.get(nonce) ?? -1) >= now) {
+      throw new Failure('replayed', 'This signed request was already made.');
+    }
+    this.seen.set(nonce, until);
+    // The oldest come first, give or take the skew between clients.
+    for (const [old, end] of this.seen) {
+      if (end >= now) break;
+      this.seen.delete(old);
+    }
+  }
+}
+
+/** What stands in the tables for a token: base64url SHA-256 of its id, given in hex. */
+export const idOf = (tokenId: string): string =>
+  createHash('sha256').update(Buffer.from(tokenId, 'hex')).digest('base64url');
+
+function isSame(base64: string, expected: Buffer): boolean {
+  const given = Buffer.from(base64, 'base64');
+  return given.length === expected.length && timingSafeEqual(given, expected);
+}

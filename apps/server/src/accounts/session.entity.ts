@@ -1,0 +1,24 @@
+import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
+import { AccountEntity } from './account.entity.ts';
+
+/** A signed-in device. Ending it ends every grant that was given in it (`oidc.session_id`). */
+@Entity('session')
+@Index('session_uid', ['uid'])
+export class SessionEntity {
+  /** base64url SHA-256 of the token id. */
+  @PrimaryColumn('text')
+  id!: string;
+
+  @Column('text')
+  uid!: string;
+
+  @ManyToOne(() => AccountEntity, { onDelete: 'CASCADE' })
+  @JoinColumn({ name: 'uid', foreignKeyConstraintName: 'session_uid_fkey' })
+  account?: AccountEntity;
+
+  @Column('bytea', { name: 'req_hmac_key' })
+  reqHmacKey!: Buffer;
+
+  @Column('timestamptz', { name: 'created_at' })
+  createdAt!: Date;
+}

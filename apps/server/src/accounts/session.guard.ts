@@ -1,0 +1,90 @@
+import {
+  createParamDecorator,
+  type ExecutionContext,
+  Injectable,
+  type RawBodyRequest,
+} from '@nestjs/common';
+import { AuthGuard, PassportStrategy } from '@nestjs/passport';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { FastifyRequest } from 'fastify';
+import { Strategy } from 'passport-custom';
+import { DataSource } from 'typeorm';
+import { Failure } from '#lib/protocol';
+import { HawkService } from './hawk.service.ts';
+
+/** The signed-in device that a request comes from. */
+export interface Session {
+  /** base64url SHA-256 of the token id: what `oidc.session_id` refers to. */
+  id: string;
+  uid: string;
+  email: string;
+  /** Whether the account's address is verified. */
+  verified: boolean;
+  /** When the password was last given, seconds since 1970. */
+  authAt: number;
+  /** Milliseconds since 1970. */
+  keysChangedAt: number;
+}
+
+interface Row {
+  id: string;
+  uid: string;
+  reqHmacKey: Buffer;
+  email: string;
+  verifiedAt: Date | null;
+  createdAt: Date;
+  keysChangedAt: number;
+}
+
+/** Hawk or `Bearer fxs_<token id>`, from the header alone. */
+@Injectable()
+export class SessionStrategy extends PassportStrategy(Strategy, 'fxa-session') {
+  constructor(
+    @InjectDataSource() private readonly db: DataSource,
+    private readonly hawk: HawkService,
+  ) {
+    super();
+  }
+
+  async validate(request: RawBodyRequest<FastifyRequest>): Promise<Session> {
+    const row = await this.hawk.authenticate(request, 'fxs', async (id) => {
+      const [found] = await this.db.query<Row[]>(
+        `SELECT s.id, s.uid, s.req_hmac_key AS "reqHmacKey", s.created_at AS "createdAt",
+                a.email, a.verified_at AS "verifiedAt", a.keys_changed_at AS "keysChangedAt"
+           FROM session s JOIN account a USING (uid) WHERE s.id = $1`,
+        [id],
+      );
+      return found;
+    });
+    const { id, uid, email, verifiedAt, createdAt, keysChangedAt } = row;
+    const authAt = Math.floor(createdAt.getTime() / 1000);
+    return { id, uid, email, verified: verifiedAt !== null, authAt, keysChangedAt };
+  }
+}
+
+/** Lets in who holds a session of an account, verified or not. */
+@Injectable()
+export class SessionGuard extends AuthGuard('fxa-session') {
+  /** passport-custom hands failures over as they are; keep our own error. */
+  override handleRequest<User>(error: unknown, user: User): User {
+    if (error) throw error as Error;
+    return user;
+  }
+}
+
+/** Lets in who holds a session of an account whose address is verified; refuses others with 104. */
+@Injectable()
+export class VerifiedSessionGuard extends SessionGuard {
+  override async canActivate(context: ExecutionContext): Promise<boolean> {
+    await super.canActivate(context);
+    const { user } = context.switchToHttp().getRequest<{ user: Session }>();
+    if (!user.verified) throw new Failure('unverified-account', 'The address is not verified yet.');
+    return true;
+  }
+}
+
+/** The {@link Session} of a request that {@link SessionGuard} let through. */
+export const Session = createParamDecorator(
+  (_: unknown, context: ExecutionContext) =>
+    context.switchToHttp().getRequest<{ user: Session }>().user,
+);

@@ -1,0 +1,81 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
+import { Failure, type VerifyEmail } from '#lib/protocol';
+import { Clock } from '../platform/clock.ts';
+import { Config } from '../platform/config.ts';
+import { MailerService } from './mailer.service.ts';
+
+/** 7 days. */
+const LIFE_SECONDS = 7 * 86_400;
+/** Codes of one account that may be alive at once; more mail than that is somebody's nuisance. */
+const CODES_MAX = 5;
+
+/** Proves that an address is its owner's, by a code that only its mailbox receives. */
+@Injectable()
+export class VerificationService {
+  constructor(
+    @InjectDataSource() private readonly db: DataSource,
+    private readonly clock: Clock,
+    private readonly config: Config,
+    private readonly mailer: MailerService,
+  ) {}
+
+  /**
+   * Mails a code and a link. Earlier codes stay good, because mail may arrive out of order.
+   *
+   * @throws Failure `too-many-requests` when five codes are alive
+   */
+  async mailCode(uid: string, email: string): Promise<void> {
+    const code = randomBytes(16).toString('hex');
+    const now = this.clock.now();
+    const rows = await this.db.transaction(async (tx) => {
+      // Requests for one account take turns here, so that they count each other.
+      await tx.query(`SELECT 1 FROM account WHERE uid = $1 FOR UPDATE`, [uid]);
+      await tx.query(`DELETE FROM email_code WHERE uid = $1 AND expires_at <= $2`, [uid, now]);
+      return tx.query<unknown[]>(
+        `INSERT INTO email_code (id, uid, expires_at)
+         SELECT $2, uid, $3 FROM account
+          WHERE uid = $1 AND (SELECT count(*) FROM email_code WHERE uid = $1) < $4
+         RETURNING id`,
+        [uid, hash(code), new Date(now.getTime() + LIFE_SECONDS * 1000), CODES_MAX],
+      );
+    });
+    if (rows.length === 0) {
+      throw new Failure('too-many-requests', 'Enough codes were mailed. Use one of them.');
+    }
+    await this.mailer.send({
+      to: email,
+      subject: 'Verify your address',
+      headers: { 'X-Uid': uid, 'X-Verify-Code': code },
+      text: [
+        'Somebody, hopefully you, signed up with this address. To show that it is yours, open:',
+        '',
+        this.config.at(`/verify_email?uid=${uid}&code=${code}`),
+        '',
+        'If it was not you, do nothing: without this step the account cannot be used.',
+        '',
+      ].join('\n'),
+    });
+  }
+
+  /**
+   * Marks the address of an account as verified. Giving the same code again changes nothing.
+   *
+   * @throws Failure `invalid-verification-code`
+   */
+  async verify({ uid, code }: VerifyEmail): Promise<void> {
+    const now = this.clock.now();
+    const [rows] = await this.db.query<[unknown[], number]>(
+      `UPDATE account a SET verified_at = coalesce(a.verified_at, $3) FROM email_code c
+        WHERE a.uid = $1 AND c.uid = a.uid AND c.id = $2 AND c.expires_at > $3 RETURNING a.uid`,
+      [uid, hash(code), now],
+    );
+    if (rows.length === 0) {
+      throw new Failure('invalid-verification-code', 'The code is unknown or expired.');
+    }
+  }
+}
+
+const hash = (code: string) => createHash('sha256').update(code).digest('base64url');
