@@ -1,4 +1,4 @@
-import { fromUtf8, toBase64Url, utf8 } from './encoding.ts';
+import { concat, fromBase64Url, fromUtf8, toBase64Url, utf8 } from './encoding.ts';
 import { generateEncryptionKey } from './encryption-key.ts';
 import { openEnvelope, readRecipients, sealEnvelope, type EnvelopeReader } from './envelope.ts';
 import { hmacSha256 } from './hmac.ts';
@@ -79,7 +79,15 @@ describe('An envelope', () => {
       ...parts,
       protected: toBase64Url(utf8(JSON.stringify({ ...header(parts), ...change }))),
     });
+    const [ciphertext, tag] = [parts['ciphertext'], parts['tag']].map((text) =>
+      fromBase64Url(String(text)),
+    ) as [Uint8Array, Uint8Array];
+    const shifted = {
+      ciphertext: toBase64Url(ciphertext.subarray(0, -1)),
+      tag: toBase64Url(concat(ciphertext.subarray(-1), tag)),
+    };
     const variants = [
+      { ...parts, ...shifted },
       { ...parts, iv: flip(String(parts['iv'])) },
       { ...parts, iv: 'AAAA' },
       { ...parts, tag: flip(String(parts['tag'])) },
@@ -117,14 +125,15 @@ describe('An envelope', () => {
     }
   });
 
-  it('is refused when the sender gave one reader another content key', async () => {
+  it('is refused when its sender committed to another content key, or asked for extensions', async () => {
     const { alice, parts } = await sealed();
     const { kid, x } = alice.recipient.publicJwk;
     const extraInfo = utf8(`keyservice/v1/env\nr3alm\nabc\nalice\n${kid}\n1\n`);
     const cek = new Uint8Array(32).fill(9);
-    const seal = async (commitment: Uint8Array) => {
+    const cc = hmacSha256(cek, utf8('ks/v1/cek-commit'));
+    const seal = async (commitment: Uint8Array, members: object = {}) => {
       const { ek, encryptedKey } = await sealContentKey(cek, { x, extraInfo });
-      const protectedHeader = { ...header(parts), cc: toBase64Url(commitment) };
+      const protectedHeader = { ...header(parts), cc: toBase64Url(commitment), ...members };
       const content = await sealContent(
         cek,
         toBase64Url(utf8(JSON.stringify(protectedHeader))),
@@ -133,8 +142,11 @@ describe('An envelope', () => {
       const entry = { header: { alg: 'HPKE-4-KE', kid, ek, ver: 1 }, encrypted_key: encryptedKey };
       return JSON.stringify({ ...content, recipients: [entry] });
     };
-    const honest = await seal(hmacSha256(cek, utf8('ks/v1/cek-commit')));
+    const honest = await seal(cc);
     expect(fromUtf8(await openEnvelope(honest, alice.reader))).toBe('other');
+    for (const members of [{ zip: 'DEF' }, { crit: ['x'], x: 1 }, { typ: 'x' }, { enc: 'x' }]) {
+      await expect(openEnvelope(await seal(cc, members), alice.reader)).rejects.toThrow(forged);
+    }
     const lie = await seal(new Uint8Array(32));
     await expect(openEnvelope(lie, alice.reader)).rejects.toThrow(
       refusedWith('commitment-mismatch'),

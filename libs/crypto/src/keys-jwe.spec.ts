@@ -70,6 +70,7 @@ describe('Scoped keys in transport', () => {
 
   it.each([
     ['key wrapping', { alg: 'ECDH-ES+A256KW', enc: 'A256GCM' }],
+    ['compression', { alg: 'ECDH-ES', enc: 'A256GCM', zip: 'DEF' }],
     ['another content algorithm', { alg: 'ECDH-ES', enc: 'A128GCM' }],
     ['another content mode', { alg: 'ECDH-ES', enc: 'A256CBC-HS512' }],
   ])('do not open under %s', async (_, header) => {

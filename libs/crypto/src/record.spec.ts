@@ -53,6 +53,7 @@ describe('A record', () => {
   it('does not open under another key id even when the payload is relabelled', async () => {
     const payload = await sealRecord({ ...place, key, plaintext });
     const relabelled = JSON.stringify({ ...(JSON.parse(payload) as object), k: 'e2' });
+    await expect(openRecord(relabelled, { ...place, key })).rejects.toThrow(forged);
     const other = { ...key, id: 'e2' };
     await expect(openRecord(relabelled, { ...place, key: other })).rejects.toThrow(forged);
     const secret = { ...key, k: new Uint8Array(32) };

@@ -110,6 +110,7 @@ describe('A wrapped key', () => {
     expect(await unwrapPrivateKey(honest, kBr, context)).toEqual(privateJwk);
     const wrong = [
       await make({ typ: 'ks-env+jwe' }, privateJwk),
+      await make({ zip: 'DEF' }, privateJwk),
       await make({ kid: '2-AA' }, privateJwk),
       await make({}, other.privateJwk),
       await make({}, { ...privateJwk, d: other.privateJwk.d }),
