@@ -1,0 +1,37 @@
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
+
+/** Where a password may come from, besides a person at a terminal. */
+export interface PasswordSource {
+  passwordFile?: string | undefined;
+}
+
+/**
+ * The password: from --password-file, else from LOCKSTEP_PASSWORD, else asked for without echo.
+ *
+ * @throws Error when there is neither one nor a terminal to ask on
+ */
+export async function readPassword({ passwordFile }: PasswordSource, ask: string): Promise<string> {
+  if (passwordFile !== undefined) {
+    return (await readFile(passwordFile, 'utf8')).replace(/\r?\n$/, '');
+  }
+  const given = process.env['LOCKSTEP_PASSWORD'];
+  if (given !== undefined && given !== '') return given;
+  if (!process.stdin.isTTY) {
+    throw new Error('No password: set LOCKSTEP_PASSWORD, or give --password-file.');
+  }
+  process.stderr.write(ask);
+  const silent = new Writable({
+    write: (_chunk, _encoding, done) => {
+      done();
+    },
+  });
+  const terminal = createInterface({ input: process.stdin, output: silent, terminal: true });
+  try {
+    return await terminal.question('');
+  } finally {
+    terminal.close();
+    process.stderr.write('\n');
+  }
+}

@@ -1,0 +1,39 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+/** `$XDG_CONFIG_HOME/lockstep`, or `~/.config/lockstep` (XDG Base Directory Specification). */
+export function configFolder(): string {
+  const home = process.env['XDG_CONFIG_HOME'];
+  return join(home !== undefined && home !== '' ? home : join(homedir(), '.config'), 'lockstep');
+}
+
+/** What the file holds; undefined when there is none. @throws Error when it is not JSON */
+export async function readPrivateFile(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as unknown;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new Error(`${path} cannot be read.`, { cause: error });
+  }
+}
+
+/** Replaces the file in one step, readable by its owner alone: a crash leaves the old or the new one. */
+export async function writePrivateFile(path: string, value: unknown): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const temporary = `${path}.${randomBytes(6).toString('hex')}`;
+  const file = await open(temporary, 'wx', 0o600);
+  try {
+    await file.writeFile(JSON.stringify(value, undefined, 2));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+}
+
+/** Removes the file if it is there. */
+export async function removePrivateFile(path: string): Promise<void> {
+  await rm(path, { force: true });
+}
