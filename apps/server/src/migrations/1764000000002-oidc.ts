@@ -18,22 +18,14 @@ export class Oidc1764000000002 implements MigrationInterface {
         uid        text,
         user_code  text,
         -- SHA-256 of the id of the session that the grant was given in
-        session_id text,
-        account_id text,
+        session_id text CONSTRAINT oidc_session_id_fkey REFERENCES session (id) ON DELETE CASCADE,
         keys_jwe   text,
         consumed   bigint,
         expires_at timestamptz,
         payload    jsonb NOT NULL,
         CONSTRAINT oidc_pkey PRIMARY KEY (model, id)
       )`);
-    for (const column of [
-      'grant_id',
-      'uid',
-      'user_code',
-      'session_id',
-      'account_id',
-      'expires_at',
-    ]) {
+    for (const column of ['grant_id', 'uid', 'user_code', 'session_id', 'expires_at']) {
       await db.query(`CREATE INDEX oidc_${column} ON oidc (${column}) WHERE ${column} IS NOT NULL`);
     }
   }

@@ -1,0 +1,122 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Injectable, Logger } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { AdapterFactory, JWKS } from 'oidc-provider';
+import type Provider from 'oidc-provider';
+import { DataSource, QueryFailedError } from 'typeorm';
+import { Failure } from '#lib/protocol';
+import { AccountsService } from '../accounts/accounts.service.ts';
+import type { Session } from '../accounts/session.guard.ts';
+import { Clock } from '../platform/clock.ts';
+import { Config } from '../platform/config.ts';
+import { SettingsService } from '../platform/settings.service.ts';
+import { ClientsService } from './clients.service.ts';
+import { adapters } from './oidc.adapter.ts';
+import { makeProvider } from './provider.ts';
+import { audiencesOf } from './resources.ts';
+
+/** Holds the provider, its keys, and the grants that accounts give to apps. */
+@Injectable()
+export class AuthorityService {
+  private readonly logger = new Logger('oauth');
+  private made?: { provider: Provider; handle: ReturnType<Provider['callback']> };
+
+  constructor(
+    @InjectDataSource() private readonly db: DataSource,
+    private readonly clients: ClientsService,
+    private readonly accounts: AccountsService,
+    private readonly settings: SettingsService,
+    private readonly clock: Clock,
+    private readonly config: Config,
+  ) {}
+
+  /** Makes, at the first boot, the keys and the built-in apps; at every boot, the provider. */
+  async start(): Promise<void> {
+    await this.clients.seed();
+    const jwks = JSON.parse(await this.settings.getOrMake('oidc-jwks', makeJwks)) as JWKS;
+    const cookieKey = await this.settings.getOrMake('oidc-cookie-key', () =>
+      randomBytes(32).toString('base64url'),
+    );
+    const provider = makeProvider({
+      issuer: this.config.publicUrl.origin,
+      adapter: adapters(this.db, this.clock, this.clients) as AdapterFactory,
+      jwks,
+      cookieKeys: [cookieKey],
+      profile: (uid) => this.accounts.profile(uid),
+      takeKeys: (grantId) => this.takeKeys(grantId),
+    });
+    provider.on('server_error', (_ctx, error) => {
+      this.logger.error({ event: 'crash', error: error.stack });
+    });
+    this.made = { provider, handle: provider.callback() };
+  }
+
+  get provider(): Provider {
+    if (!this.made) throw new Error('the authority was not started');
+    return this.made.provider;
+  }
+
+  /** Answers a request of the standard endpoints, from the raw stream. */
+  handle(request: IncomingMessage, reply: ServerResponse): void {
+    const { host, protocol } = this.config.publicUrl;
+    // Discovery and every address in an answer are built from these: never from the caller's.
+    request.headers.host = host;
+    request.headers['x-forwarded-proto'] = protocol.slice(0, -1);
+    delete request.headers['x-forwarded-host'];
+    void this.made?.handle(request, reply);
+  }
+
+  /**
+   * Records that an account lets an app do something. A fresh grant each time: one connected app.
+   * It ends with the session, by the foreign key.
+   *
+   * @param scope - separated by spaces
+   * @param audiences - without them, those that the scopes belong to
+   * @returns the grant's id
+   * @throws Failure `unauthenticated` when the session ended meanwhile
+   */
+  async grant(
+    session: Session,
+    asked: { clientId: string; scope: string; audiences?: string[]; keysJwe?: string | undefined },
+  ): Promise<string> {
+    const { clientId, scope } = asked;
+    const grant = new this.provider.Grant({ accountId: session.uid, clientId });
+    grant.addOIDCScope(scope);
+    for (const audience of asked.audiences ?? audiencesOf(scope.split(' '))) {
+      grant.addResourceScope(audience, scope);
+    }
+    const id = await grant.save();
+    try {
+      await this.db.query(
+        `UPDATE oidc SET session_id = $2, keys_jwe = $3 WHERE model = 'Grant' AND id = $1`,
+        [id, session.id, asked.keysJwe ?? null],
+      );
+    } catch (error) {
+      const { code } =
+        error instanceof QueryFailedError ? (error.driverError as { code?: string }) : {};
+      if (code === '23503') throw new Failure('unauthenticated', 'The session has ended.');
+      throw error;
+    }
+    return id;
+  }
+
+  /** One statement takes the sealed keys and forgets them. */
+  private async takeKeys(grantId: string): Promise<string | undefined> {
+    const [rows] = await this.db.query<[{ keys_jwe: string }[], number]>(
+      `UPDATE oidc SET keys_jwe = NULL
+         FROM (SELECT id, keys_jwe FROM oidc
+                WHERE model = 'Grant' AND id = $1 AND keys_jwe IS NOT NULL FOR UPDATE) AS taken
+        WHERE oidc.model = 'Grant' AND oidc.id = taken.id RETURNING taken.keys_jwe`,
+      [grantId],
+    );
+    return rows[0]?.keys_jwe;
+  }
+}
+
+/** One ES256 key; a later one is put before it, and both are published. */
+function makeJwks(): string {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const key = { ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig' };
+  return JSON.stringify({ keys: [{ ...key, kid: randomBytes(9).toString('base64url') }] });
+}

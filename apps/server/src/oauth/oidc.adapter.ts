@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto';
+import type { Adapter, AdapterPayload } from 'oidc-provider';
+import { type DataSource, QueryFailedError } from 'typeorm';
+import type { Clock } from '../platform/clock.ts';
+import type { ClientsService } from './clients.service.ts';
+import { errors } from './oidc-provider.ts';
+
+/** Whoever knows the id of one of these can use it, so only the SHA-256 is stored. */
+const bearers = new Set([
+  'AccessToken',
+  'RefreshToken',
+  'AuthorizationCode',
+  'PushedAuthorizationRequest',
+]);
+/** What lives by a grant, and dies with it by the foreign key. */
+const granted = new Set(['AccessToken', 'RefreshToken', 'AuthorizationCode', 'DeviceCode']);
+
+interface Row {
+  payload: AdapterPayload;
+  consumed: number | null;
+}
+
+/** What oidc-provider keeps, in one table: a row per code, token, grant, session and interaction. */
+class OidcAdapter implements Adapter {
+  private readonly isBearer: boolean;
+
+  constructor(
+    private readonly model: string,
+    private readonly db: DataSource,
+    private readonly clock: Clock,
+  ) {
+    this.isBearer = bearers.has(model);
+  }
+
+  /** @throws InvalidGrant when the grant was revoked meanwhile */
+  async upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
+    const { jti: _, ...withoutId } = payload;
+    try {
+      await this.db.query(
+        `INSERT INTO oidc (model, id, grant_key, grant_id, uid, user_code, expires_at, payload)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (model, id) DO UPDATE SET payload = excluded.payload, uid = excluded.uid,
+           expires_at = excluded.expires_at, user_code = excluded.user_code,
+           grant_id = excluded.grant_id`,
+        [
+          this.model,
+          this.key(id),
+          this.model === 'Grant' ? id : null,
+          granted.has(this.model) ? (payload.grantId ?? null) : null,
+          this.model === 'Session' ? payload.uid : null,
+          payload.userCode ?? null,
+          new Date(this.clock.now().getTime() + expiresIn * 1000),
+          this.isBearer ? withoutId : payload,
+        ],
+      );
+    } catch (error) {
+      const { code } =
+        error instanceof QueryFailedError ? (error.driverError as { code?: string }) : {};
+      if (code === '23503') throw new errors.InvalidGrant('the grant was revoked');
+      throw error;
+    }
+  }
+
+  async find(id: string): Promise<AdapterPayload | undefined> {
+    const found = await this.one('id', this.key(id));
+    return found && this.isBearer ? { ...found, jti: id } : found;
+  }
+
+  findByUid(uid: string): Promise<AdapterPayload | undefined> {
+    return this.one('uid', uid);
+  }
+
+  findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
+    return this.one('user_code', userCode);
+  }
+
+  async destroy(id: string): Promise<void> {
+    await this.db.query(`DELETE FROM oidc WHERE model = $1 AND id = $2`, [
+      this.model,
+      this.key(id),
+    ]);
+  }
+
+  async revokeByGrantId(grantId: string): Promise<void> {
+    await this.db.query(`DELETE FROM oidc WHERE model = $1 AND grant_id = $2`, [
+      this.model,
+      grantId,
+    ]);
+  }
+
+  /**
+   * Decides who of several may use a code or a refresh token: one changes the row, and every other
+   * shows that it leaked, so the grant goes with everything issued under it (RFC 9700 §4.14.2).
+   */
+  async consume(id: string): Promise<void> {
+    const [rows] = await this.db.query<[unknown[], number]>(
+      `UPDATE oidc SET consumed = $3
+        WHERE model = $1 AND id = $2 AND consumed IS NULL RETURNING id`,
+      [this.model, this.key(id), this.clock.seconds()],
+    );
+    if (rows.length > 0) return;
+    await this.db.query(
+      `DELETE FROM oidc
+        WHERE grant_key = (SELECT grant_id FROM oidc WHERE model = $1 AND id = $2)`,
+      [this.model, this.key(id)],
+    );
+    throw new errors.InvalidGrant('already used');
+  }
+
+  private key(id: string): string {
+    return this.isBearer ? createHash('sha256').update(id).digest('base64url') : id;
+  }
+
+  private async one(
+    column: 'id' | 'uid' | 'user_code',
+    value: string,
+  ): Promise<AdapterPayload | undefined> {
+    const [row] = await this.db.query<Row[]>(
+      `SELECT payload, consumed FROM oidc WHERE model = $1 AND ${column} = $2 AND expires_at > $3`,
+      [this.model, value, this.clock.now()],
+    );
+    if (!row) return undefined;
+    return row.consumed === null ? row.payload : { ...row.payload, consumed: row.consumed };
+  }
+}
+
+/** The apps, which an operator adds to a table of their own: oidc-provider only reads them. */
+class ClientAdapter implements Adapter {
+  constructor(private readonly clients: ClientsService) {}
+
+  async find(id: string): Promise<AdapterPayload | undefined> {
+    return (await this.clients.find(id)) as AdapterPayload | undefined;
+  }
+
+  upsert = refuse;
+  destroy = refuse;
+  consume = refuse;
+  revokeByGrantId = refuse;
+  findByUid = refuse;
+  findByUserCode = refuse;
+}
+
+function refuse(): Promise<never> {
+  return Promise.reject(new Error('apps are only read'));
+}
+
+/** The adapter of each model that oidc-provider asks for. */
+export const adapters =
+  (db: DataSource, clock: Clock, clients: ClientsService) =>
+  (model: string): Adapter =>
+    model === 'Client' ? new ClientAdapter(clients) : new OidcAdapter(model, db, clock);

@@ -1,0 +1,181 @@
+import type { AdapterFactory, Configuration, JWKS, KoaContextWithOIDC } from 'oidc-provider';
+import { apiByScope, APP_KEY, OLD_SYNC } from '#lib/protocol';
+import { errors, interactionPolicy, Provider } from './oidc-provider.ts';
+import { FIREFOX } from './clients.service.ts';
+import { isKeysJwk } from './keys-jwk.ts';
+import { ACCESS_TOKEN_SECONDS, audiencesOf, resourceServer } from './resources.ts';
+
+const DAY = 86_400;
+
+/** What the provider needs of the rest of the server. */
+export interface ProviderParts {
+  issuer: string;
+  adapter: AdapterFactory;
+  jwks: JWKS;
+  /** Sign the cookies of the browser that asks; the newest comes first. */
+  cookieKeys: string[];
+  /** An account's claims; undefined when it is gone. */
+  profile: (uid: string) => Promise<{ email: string; verified: boolean } | undefined>;
+  /** Takes the sealed keys that wait beside a grant, once. */
+  takeKeys: (grantId: string) => Promise<string | undefined>;
+}
+
+const paths = {
+  authorization: 'authorize',
+  token: 'token',
+  jwks: 'jwks',
+  userinfo: 'userinfo',
+  introspection: 'introspect',
+  revocation: 'revoke',
+  pushed_authorization_request: 'par',
+};
+
+/**
+ * Builds the one authority that issues tokens: authorization code with PKCE for public clients.
+ *
+ * oidc-provider checks the protocol; what is ours is here: the page that answers every request for
+ * authorization, the audiences, the delivery of keys, and grants that end with the session.
+ */
+export function makeProvider(parts: ProviderParts): Provider {
+  const routes = Object.entries(paths).map(([name, path]) => [name, `/oauth2/${path}`] as const);
+  const configuration: Configuration = {
+    adapter: parts.adapter,
+    jwks: parts.jwks,
+    cookies: { keys: parts.cookieKeys, short: { sameSite: 'lax' }, long: { sameSite: 'lax' } },
+    routes: Object.fromEntries(routes),
+    responseTypes: ['code'],
+    pkce: { required: () => true },
+    scopes: ['openid', 'offline_access', 'profile', APP_KEY, ...Object.keys(apiByScope)],
+    claims: {
+      openid: ['sub', 'auth_time', 'acr', 'amr'],
+      profile: ['email', 'email_verified'],
+    },
+    conformIdTokenClaims: false,
+    clientDefaults: { id_token_signed_response_alg: 'ES256' },
+    enabledJWA: { idTokenSigningAlgValues: ['ES256'] },
+    clientAuthMethods: ['none'],
+    allowOmittingSingleRegisteredRedirectUri: true,
+    ttl: {
+      AccessToken: ACCESS_TOKEN_SECONDS,
+      AuthorizationCode: 600,
+      IdToken: 3600,
+      Interaction: 3600,
+      Session: 14 * DAY,
+      RefreshToken: 365 * DAY,
+      Grant: 400 * DAY, // outlives every refresh token under it
+    },
+    rotateRefreshToken: true,
+    issueRefreshToken: (_ctx, client, code) =>
+      client.grantTypeAllowed('refresh_token') &&
+      (client.clientId !== FIREFOX || code.scopes.has('offline_access')),
+    // A revoked access token takes itself away; a refresh token, or a code used twice, the grant.
+    revokeGrantPolicy: ({ oidc }) =>
+      oidc.route !== 'revocation' || oidc.entities.RefreshToken !== undefined,
+    // A grant ends with the FxA session it was given in, by a foreign key, not with a cookie.
+    expiresWithSession: () => false,
+    loadExistingGrant: ({ oidc }) => {
+      const id =
+        oidc.result?.consent?.grantId ??
+        (oidc.prompts.has('none')
+          ? oidc.session?.grantIdFor(oidc.client?.clientId ?? '')
+          : undefined);
+      return id === undefined ? Promise.resolve(undefined) : oidc.provider.Grant.find(id);
+    },
+    extraParams: { keys_jwk: checkKeysJwk },
+    interactions: { policy: policy(), url: (_ctx, { uid }) => `/oauth2/interaction/${uid}` },
+    findAccount: async (_ctx, accountId) => {
+      const profile = await parts.profile(accountId);
+      return (
+        profile && {
+          accountId,
+          claims: () => ({
+            sub: accountId,
+            email: profile.email,
+            email_verified: profile.verified,
+          }),
+        }
+      );
+    },
+    renderError: (ctx, { error, error_description: description }) => {
+      ctx.type = 'html';
+      ctx.set('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
+      const text = [error, description].filter(Boolean).join(': ');
+      ctx.body = `<!doctype html><title>Lockstep</title><p>${escapeHtml(text)}</p>`;
+    },
+    features: {
+      devInteractions: { enabled: false },
+      rpInitiatedLogout: { enabled: false },
+      pushedAuthorizationRequests: { enabled: true },
+      introspection: {
+        enabled: true,
+        allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
+      },
+      revocation: {
+        enabled: true,
+        allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
+      },
+      resourceIndicators: {
+        enabled: true,
+        // Unnamed: the APIs that the scopes belong to. Of several, each exchange names one.
+        defaultResource: (ctx, _client, oneOf) => {
+          if (oneOf) return oneOf;
+          const known = audiencesOf(String(ctx.oidc.params?.scope ?? '').split(' '));
+          return known.length === 1 ? known[0] : known.length === 0 ? undefined : known;
+        },
+        useGrantedResource: () => true,
+        getResourceServerInfo: (_ctx, audience) => {
+          const found = resourceServer(audience);
+          if (!found) throw new errors.InvalidTarget();
+          return found;
+        },
+      },
+    },
+  };
+  const provider = new Provider(parts.issuer, configuration);
+  provider.proxy = true; // X-Forwarded-Proto is set by our mount, from PUBLIC_URL
+  provider.use(async (ctx, next) => {
+    await next();
+    await addKeys(ctx as KoaContextWithOIDC, parts.takeKeys);
+  });
+  return provider;
+}
+
+/** Our page answers every request, save one that it has just answered and `prompt=none`. */
+function policy() {
+  const prompts = interactionPolicy.base();
+  const { Check } = interactionPolicy;
+  prompts.get('login')?.checks.add(
+    new Check('page', 'the account answers on its page', ({ oidc }) => {
+      const isSilent = oidc.prompts.has('none') && oidc.params?.keys_jwk === undefined;
+      return !oidc.result?.login && !isSilent ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT;
+    }),
+  );
+  return prompts;
+}
+
+/** Scopes with keys, and the key to seal them to, come together. */
+function checkKeysJwk(ctx: KoaContextWithOIDC, value: string | undefined): void {
+  const scopes = String(ctx.oidc.params?.scope ?? '').split(' ');
+  if (value === undefined) {
+    if (scopes.includes(APP_KEY)) throw new errors.InvalidRequest(`${APP_KEY} needs keys_jwk`);
+    return;
+  }
+  if (!isKeysJwk(value)) {
+    throw new errors.InvalidRequest('keys_jwk is no public key on P-256');
+  }
+  if (!scopes.includes(APP_KEY) && !scopes.includes(OLD_SYNC)) {
+    throw new errors.InvalidRequest('keys_jwk was sent, but no scope with keys');
+  }
+}
+
+/** The sealed keys go out with the exchange of the code, and are forgotten by that. */
+async function addKeys(ctx: KoaContextWithOIDC, take: ProviderParts['takeKeys']): Promise<void> {
+  if (ctx.path !== '/oauth2/token' || ctx.status !== 200) return;
+  const grantId = ctx.oidc.entities.AuthorizationCode?.grantId;
+  const keys = grantId === undefined ? undefined : await take(grantId);
+  if (keys !== undefined) ctx.body = { ...(ctx.body as object), keys_jwe: keys };
+}
+
+/** Text that can stand in HTML, between tags or in a quoted attribute. */
+export const escapeHtml = (text: string): string =>
+  text.replaceAll(/[&<>"']/g, (character) => `&#${character.codePointAt(0) ?? 0};`);

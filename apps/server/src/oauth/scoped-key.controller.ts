@@ -1,0 +1,46 @@
+import { Body, Controller, HttpCode, Post, UseGuards } from '@nestjs/common';
+import {
+  APP_KEY,
+  AskScopedKeyData,
+  Failure,
+  OLD_SYNC,
+  type ScopedKeyDataByScope,
+} from '#lib/protocol';
+import { appKeyIdentifier } from '#lib/crypto';
+import { Session, VerifiedSessionGuard } from '../accounts/session.guard.ts';
+import { ClientsService } from './clients.service.ts';
+
+/** Tells the account's own device what to derive an app's keys from: docs/protocol/oauth.md */
+@Controller('auth/v1/account/scoped-key-data')
+@UseGuards(VerifiedSessionGuard)
+export class ScopedKeyController {
+  constructor(private readonly clients: ClientsService) {}
+
+  /** Scopes without keys, or that the app may not have, are left out, as in Firefox Accounts. */
+  @Post()
+  @HttpCode(200)
+  async data(
+    @Session() session: Session,
+    @Body({ schema: AskScopedKeyData }) { client_id: clientId, scope }: AskScopedKeyData,
+  ): Promise<ScopedKeyDataByScope> {
+    const client = await this.clients.find(clientId);
+    if (!client) {
+      throw new Failure('unknown-client', 'There is no such app.', { extra: { clientId } });
+    }
+    const identifiers = { [APP_KEY]: appKeyIdentifier(clientId), [OLD_SYNC]: OLD_SYNC };
+    const asked = new Set(scope.split(' '));
+    const allowed = new Set(client.scope.split(' '));
+    return Object.fromEntries(
+      Object.entries(identifiers)
+        .filter(([name]) => asked.has(name) && allowed.has(name))
+        .map(([name, identifier]) => [
+          name,
+          {
+            identifier,
+            keyRotationSecret: '0'.repeat(64),
+            keyRotationTimestamp: session.keysChangedAt,
+          },
+        ]),
+    );
+  }
+}
