@@ -2,7 +2,10 @@ const WIDTH = 30;
 const EVERY_MS = 100;
 
 /** Tells how far a transfer is: a bar on a terminal's stderr, nothing elsewhere. */
-export function progress(title: string, total: number): { advance(bytes: number): void; done(): void } {
+export function progress(
+  title: string,
+  total: number,
+): { advance(bytes: number): void; done(): void } {
   const { stderr } = process;
   if (!stderr.isTTY || total === 0) return { advance: () => undefined, done: () => undefined };
   let bytes = 0;
