@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Injectable, Logger } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import type { AdapterFactory, JWKS } from 'oidc-provider';
+import type { JWKS } from 'oidc-provider';
 import type Provider from 'oidc-provider';
 import { DataSource, QueryFailedError } from 'typeorm';
 import { Failure } from '#lib/protocol';
@@ -40,7 +40,7 @@ export class AuthorityService {
     );
     const provider = makeProvider({
       issuer: this.config.publicUrl.origin,
-      adapter: adapters(this.db, this.clock, this.clients) as AdapterFactory,
+      adapter: adapters(this.db, this.clock, this.clients),
       jwks,
       cookieKeys: [cookieKey],
       profile: (uid) => this.accounts.profile(uid),

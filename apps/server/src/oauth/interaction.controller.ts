@@ -13,9 +13,9 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Failure, FinishInteraction, type InteractionDetails } from '#lib/protocol';
 import { Session, VerifiedSessionGuard } from '../accounts/session.guard.ts';
+import { page, sendPage } from '../platform/html.ts';
 import { AuthorityService } from './authority.service.ts';
 import { errors } from './oidc-provider.ts';
-import { escapeHtml } from './provider.ts';
 
 const KEYS_JWE = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){4}$/;
 
@@ -25,22 +25,17 @@ export class InteractionController {
   constructor(private readonly authority: AuthorityService) {}
 
   @Get()
-  @Header('content-type', 'text/html; charset=utf-8')
-  @Header('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
-  @Header('cache-control', 'no-store')
   async page(
     @Param('id') id: string,
     @Req() request: FastifyRequest,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<string> {
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
     const { client } = await this.details(id, request, reply);
-    const name = escapeHtml(client.name);
-    return [
-      '<!doctype html><html lang="en"><meta charset="utf-8"><title>Lockstep</title>',
-      `<h1>${name} asks for access</h1>`,
+    const body = [
       '<p>This server has no sign-in page in the browser yet.',
-      'Answer with <code>npx lockstep sign-in</code>, on the device that holds your keys.</p>',
+      'Answer with <code>npx lockstep sign-in</code>, on a device that holds your keys.</p>',
     ].join('\n');
+    sendPage(reply, page(`${client.name} asks for access`, body));
   }
 
   @Get('details')

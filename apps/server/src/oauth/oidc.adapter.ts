@@ -11,6 +11,7 @@ const bearers = new Set([
   'RefreshToken',
   'AuthorizationCode',
   'PushedAuthorizationRequest',
+  'Session', // in a cookie
 ]);
 /** What lives by a grant, and dies with it by the foreign key. */
 const granted = new Set(['AccessToken', 'RefreshToken', 'AuthorizationCode', 'DeviceCode']);
@@ -34,7 +35,6 @@ class OidcAdapter implements Adapter {
 
   /** @throws InvalidGrant when the grant was revoked meanwhile */
   async upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
-    const { jti: _, ...withoutId } = payload;
     try {
       await this.db.query(
         `INSERT INTO oidc (model, id, grant_key, grant_id, uid, user_code, expires_at, payload)
@@ -50,7 +50,7 @@ class OidcAdapter implements Adapter {
           this.model === 'Session' ? payload.uid : null,
           payload.userCode ?? null,
           new Date(this.clock.now().getTime() + expiresIn * 1000),
-          this.isBearer ? withoutId : payload,
+          this.isBearer ? { ...payload, jti: undefined } : payload,
         ],
       );
     } catch (error) {

@@ -1,5 +1,6 @@
 import type { AdapterFactory, Configuration, JWKS, KoaContextWithOIDC } from 'oidc-provider';
 import { apiByScope, APP_KEY, OLD_SYNC } from '#lib/protocol';
+import { escapeHtml, page, PAGE_POLICY } from '../platform/html.ts';
 import { errors, interactionPolicy, Provider } from './oidc-provider.ts';
 import { FIREFOX } from './clients.service.ts';
 import { isKeysJwk } from './keys-jwk.ts';
@@ -98,9 +99,9 @@ export function makeProvider(parts: ProviderParts): Provider {
     },
     renderError: (ctx, { error, error_description: description }) => {
       ctx.type = 'html';
-      ctx.set('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
-      const text = [error, description].filter(Boolean).join(': ');
-      ctx.body = `<!doctype html><title>Lockstep</title><p>${escapeHtml(text)}</p>`;
+      ctx.set('content-security-policy', PAGE_POLICY);
+      const why = [error, description].filter(Boolean).join(': ');
+      ctx.body = page('The app asked for something impossible', `<p>${escapeHtml(why)}</p>`);
     },
     features: {
       devInteractions: { enabled: false },
@@ -119,7 +120,7 @@ export function makeProvider(parts: ProviderParts): Provider {
         // Unnamed: the APIs that the scopes belong to. Of several, each exchange names one.
         defaultResource: (ctx, _client, oneOf) => {
           if (oneOf) return oneOf;
-          const known = audiencesOf(String(ctx.oidc.params?.scope ?? '').split(' '));
+          const known = audiencesOf(scopesAsked(ctx));
           return known.length === 1 ? known[0] : known.length === 0 ? undefined : known;
         },
         useGrantedResource: () => true,
@@ -155,7 +156,7 @@ function policy() {
 
 /** Scopes with keys, and the key to seal them to, come together. */
 function checkKeysJwk(ctx: KoaContextWithOIDC, value: string | undefined): void {
-  const scopes = String(ctx.oidc.params?.scope ?? '').split(' ');
+  const scopes = scopesAsked(ctx);
   if (value === undefined) {
     if (scopes.includes(APP_KEY)) throw new errors.InvalidRequest(`${APP_KEY} needs keys_jwk`);
     return;
@@ -176,6 +177,7 @@ async function addKeys(ctx: KoaContextWithOIDC, take: ProviderParts['takeKeys'])
   if (keys !== undefined) ctx.body = { ...(ctx.body as object), keys_jwe: keys };
 }
 
-/** Text that can stand in HTML, between tags or in a quoted attribute. */
-export const escapeHtml = (text: string): string =>
-  text.replaceAll(/[&<>"']/g, (character) => `&#${character.codePointAt(0) ?? 0};`);
+function scopesAsked(ctx: KoaContextWithOIDC): string[] {
+  const scope = ctx.oidc.params?.scope;
+  return typeof scope === 'string' ? scope.split(' ') : [];
+}

@@ -1,4 +1,6 @@
 import { Module } from '@nestjs/common';
+import { AccountsModule } from '../accounts/accounts.module.ts';
+import { PagesController } from './pages.controller.ts';
 
-@Module({})
+@Module({ imports: [AccountsModule], controllers: [PagesController] })
 export class PagesModule {}

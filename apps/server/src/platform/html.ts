@@ -1,0 +1,38 @@
+import type { FastifyReply } from 'fastify';
+
+/** Text that can stand in HTML, between tags or in a quoted attribute. */
+export const escapeHtml = (text: string): string =>
+  text.replaceAll(/[&<>"']/g, (character) => `&#${character.codePointAt(0) ?? 0};`);
+
+/** No script, no style, no picture and no frame; forms may only be sent back to this server. */
+export const PAGE_POLICY =
+  "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/**
+ * A page without script or style.
+ *
+ * @param title - plain text
+ * @param body - HTML, in which the caller escaped whatever is not ours
+ */
+export const page = (title: string, body: string): string =>
+  [
+    '<!doctype html>',
+    '<html lang="en"><meta charset="utf-8">',
+    '<meta name="viewport" content="width=device-width">',
+    `<title>${escapeHtml(title)}</title>`,
+    `<h1>${escapeHtml(title)}</h1>`,
+    body,
+    '</html>\n',
+  ].join('\n');
+
+/** Sends a page, never kept by a cache and never shown in a frame. */
+export function sendPage(reply: FastifyReply, html: string, status = 200): void {
+  void reply
+    .status(status)
+    .headers({
+      'content-type': 'text/html; charset=utf-8',
+      'content-security-policy': PAGE_POLICY,
+      'cache-control': 'no-store',
+    })
+    .send(html);
+}
