@@ -1,0 +1,208 @@
+import {
+  appKeyIdentifier,
+  deriveAuthPW,
+  deriveOldSyncKey,
+  deriveScopedKey,
+  deriveToken,
+  deriveUnwrapBKey,
+  fromHex,
+  type KeyWithId,
+  openKeysBundle,
+  quickStretch,
+  toHex,
+  xor,
+} from '#lib/crypto';
+import {
+  type CreateAccount,
+  EmailStatus,
+  KeysBundle,
+  type Login,
+  OLD_SYNC,
+  ScopedKeyDataByScope,
+  SignedIn,
+} from '#lib/protocol';
+import { ClientError, IntegrityError } from './client-error.ts';
+import { hawk } from './hawk.ts';
+import type { Ask } from './http.ts';
+import type { Server } from './server.ts';
+
+/** What a person types. */
+export interface Credentials {
+  email: string;
+  password: string;
+}
+
+/** The account's master keys, 32 bytes each. They never leave the device. */
+export interface MasterKeys {
+  kA: Uint8Array;
+  kB: Uint8Array;
+}
+
+/**
+ * One person's account, on the device where the password was typed. The password and kB stay in this object;
+ * the server gets `authPW`, a value that neither can be computed from.
+ *
+ * @see onepw protocol; docs/protocol/accounts.md
+ */
+export class Account {
+  readonly uid: string;
+  /** As the account was created with. */
+  readonly email: string;
+  readonly #server: Server;
+  readonly #sessionToken: Uint8Array;
+  readonly #unwrapBKey: Uint8Array;
+  readonly #keyFetchToken: Uint8Array | undefined;
+  #keys: MasterKeys | undefined;
+
+  private constructor(server: Server, email: string, answer: SignedIn, unwrapBKey: Uint8Array) {
+    this.#server = server;
+    this.email = email;
+    this.uid = answer.uid;
+    this.#sessionToken = fromHex(answer.sessionToken);
+    this.#keyFetchToken = answer.keyFetchToken ? fromHex(answer.keyFetchToken) : undefined;
+    this.#unwrapBKey = unwrapBKey;
+  }
+
+  /**
+   * Makes an account. Without an invitation, a code is mailed to the address.
+   *
+   * @throws ClientError `errno-101` when the address has an account, `errno-202` when sign-up is closed
+   */
+  static async signUp(
+    server: Server,
+    { email, password, invitation }: Credentials & { invitation?: string | undefined },
+  ): Promise<Account> {
+    const { authPW, unwrapBKey } = await stretch(email, password);
+    const json: CreateAccount = { email, authPW, ...(invitation !== undefined && { invitation }) };
+    const ask: Ask = { method: 'POST', url: '/auth/v1/account/create?keys=true', json };
+    return new Account(server, email, await server.http.json(ask, SignedIn), unwrapBKey);
+  }
+
+  /**
+   * Signs in. An address spelled otherwise than at sign-up is stretched again, once, with the spelling that
+   * the server tells, since the key depends on it.
+   *
+   * @throws ClientError `errno-102` for an unknown address, `errno-103` for a wrong password
+   */
+  static async signIn(server: Server, { email, password }: Credentials): Promise<Account> {
+    const login = async (spelling: string) => {
+      const { authPW, unwrapBKey } = await stretch(spelling, password);
+      const json: Login = {
+        email: spelling,
+        authPW,
+        ...(spelling !== email && { originalLoginEmail: email }),
+      };
+      const ask: Ask = { method: 'POST', url: '/auth/v1/account/login?keys=true', json };
+      return new Account(server, spelling, await server.http.json(ask, SignedIn), unwrapBKey);
+    };
+    try {
+      return await login(email);
+    } catch (error) {
+      const spelling = error instanceof ClientError ? error.extra['email'] : undefined;
+      const isCase = error instanceof ClientError && error.code === 'errno-120';
+      if (!isCase || typeof spelling !== 'string' || !isSameAddress(spelling, email)) throw error;
+      return login(spelling);
+    }
+  }
+
+  /** Gives the code from the mail. @throws ClientError `errno-105` when it is wrong or too old */
+  static async verify(server: Server, uid: string, code: string): Promise<void> {
+    const json = { uid, code };
+    await server.http.run({ method: 'POST', url: '/auth/v1/recovery_email/verify_code', json });
+  }
+
+  /** Gives the code from the mail. @throws ClientError `errno-105` when it is wrong or too old */
+  verify(code: string): Promise<void> {
+    return Account.verify(this.#server, this.uid, code);
+  }
+
+  /** Tells whether the address is verified. */
+  async isVerified(): Promise<boolean> {
+    const ask = this.signed({ url: '/auth/v1/recovery_email/status' });
+    return (await this.#server.http.json(ask, EmailStatus)).verified;
+  }
+
+  /** Ends the session on the server. */
+  async signOut(): Promise<void> {
+    const url = '/auth/v1/session/destroy';
+    await this.#server.http.run(this.signed({ method: 'POST', url, json: {} }));
+  }
+
+  /**
+   * Fetches the account's keys, once; they are remembered.
+   *
+   *     kB = wrapKb XOR unwrapBKey
+   *
+   * @throws ClientError `errno-104` while the address is not verified
+   */
+  async fetchKeys(): Promise<MasterKeys> {
+    if (this.#keys) return this.#keys;
+    if (!this.#keyFetchToken) throw new TypeError('The server gave no keyFetchToken.');
+    const { id, reqHMACkey, bundleKey } = deriveToken(this.#keyFetchToken, 'keyFetchToken');
+    const authorization = hawk({ id: toHex(id), key: reqHMACkey }, { signsPayload: true });
+    const ask: Ask = { url: '/auth/v1/account/keys', authorization, retry: false };
+    const { bundle } = await this.#server.http.json(ask, KeysBundle);
+    const { kA, wrapKb } = openKeysBundle(bundleKey, fromHex(bundle));
+    this.#keys = { kA, kB: xor(wrapKb, this.#unwrapBKey) };
+    return this.#keys;
+  }
+
+  /**
+   * Derives the keys that an app may have for these scopes, by identifier. An app gets its own kBr and, with
+   * Firefox's scope, the Sync key; whatever else the server names is refused.
+   *
+   * @throws IntegrityError `KEYS_REPLACED` when the server names the key of another app
+   */
+  async scopedKeys(clientId: string, scope: string): Promise<Record<string, KeyWithId>> {
+    const { kB } = await this.fetchKeys();
+    const data = await this.#server.http.json(
+      this.signed({
+        method: 'POST',
+        url: '/auth/v1/account/scoped-key-data',
+        json: { client_id: clientId, scope },
+      }),
+      ScopedKeyDataByScope,
+    );
+    const keys: Record<string, KeyWithId> = {};
+    for (const { identifier, keyRotationSecret, keyRotationTimestamp } of Object.values(data)) {
+      if (identifier === OLD_SYNC && scope.split(' ').includes(OLD_SYNC)) {
+        keys[identifier] = deriveOldSyncKey(kB, keyRotationTimestamp);
+        continue;
+      }
+      if (identifier !== appKeyIdentifier(clientId)) {
+        throw new IntegrityError(
+          'KEYS_REPLACED',
+          `${clientId} may not have the key of ${identifier}.`,
+        );
+      }
+      keys[identifier] = deriveScopedKey({
+        ...{ kB, keyRotationTimestamp, identifier },
+        keyRotationSecret: fromHex(keyRotationSecret),
+        uid: fromHex(this.uid),
+      });
+    }
+    return keys;
+  }
+
+  /** Adds the session's signature to a request. */
+  signed(ask: Ask): Ask {
+    const { id, reqHMACkey } = deriveToken(this.#sessionToken, 'sessionToken');
+    return {
+      ...ask,
+      authorization: hawk({ id: toHex(id), key: reqHMACkey }, { signsPayload: true }),
+    };
+  }
+
+  /** @internal For the authorization of an app. */
+  get server(): Server {
+    return this.#server;
+  }
+}
+
+async function stretch(email: string, password: string) {
+  const stretched = await quickStretch(email, password);
+  return { authPW: toHex(deriveAuthPW(stretched)), unwrapBKey: deriveUnwrapBKey(stretched) };
+}
+
+const isSameAddress = (a: string, b: string) =>
+  a.normalize().toLowerCase() === b.normalize().toLowerCase();

@@ -1,0 +1,218 @@
+import type { z } from 'zod';
+import { utf8 } from '#lib/crypto';
+import { ClientError, errorOf } from './client-error.ts';
+import type { Platform } from './platform.ts';
+
+/** A request as it will be sent, for whoever signs it. */
+export interface Signable {
+  method: string;
+  url: string;
+  /** The server's time, in whole seconds since 1970, as far as its answers told. */
+  ts: number;
+  payload?: { contentType: string; body: Uint8Array } | undefined;
+}
+
+/** One request. */
+export interface Ask {
+  method?: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  /** A path below the server's address, or a whole URL. */
+  url: string;
+  query?: Readonly<Record<string, string | number | undefined>> | undefined;
+  /** Sent as JSON. */
+  json?: unknown;
+  /** Sent as a form (RFC 6749). */
+  form?: URLSearchParams;
+  /** Sent as it comes, once. */
+  stream?: ReadableStream<Uint8Array>;
+  headers?: Readonly<Record<string, string>>;
+  /** Makes the Authorization header; called for every attempt, since a signature is good once. */
+  authorization?: (request: Signable) => string | Promise<string>;
+  /** Milliseconds to the head of the answer, and for small answers to their end. */
+  timeoutMs?: number;
+  /** False for a GET that uses something up. */
+  retry?: boolean;
+  /** Ends the request from outside. */
+  signal?: AbortSignal;
+  redirect?: RequestRedirect;
+}
+
+const TIMEOUT_MS = 30_000;
+const ATTEMPTS = 3;
+/** A server that asks for a longer pause is not waited for. */
+const PAUSE_MS_MAX = 10_000;
+/** Far above any answer of the JSON APIs (a page of 1000 records of 2 MiB is never asked for). */
+const ANSWER_CHARACTERS_MAX = 64 * 1024 * 1024;
+
+/**
+ * Requests to one server: every answer is checked against a schema, every refusal becomes a
+ * {@link ClientError}, and what may be repeated is repeated when the network fails or the server answers 503
+ * with Retry-After. Errors carry no URL query, header or body, where secrets could be.
+ */
+export class Http {
+  /** Without a trailing slash. */
+  readonly server: string;
+  readonly #platform: Platform;
+  /** What to add to this device's time to get the server's, in milliseconds. */
+  #skewMs = 0;
+
+  constructor(server: string, platform: Platform) {
+    this.server = server.replace(/\/+$/, '');
+    this.#platform = platform;
+  }
+
+  /** The time on this device, in milliseconds since 1970. */
+  now(): number {
+    return this.#platform.now();
+  }
+
+  /**
+   * Asks, and reads the answer as JSON of this shape.
+   *
+   * @throws ClientError
+   */
+  async json<T extends z.ZodType>(ask: Ask, schema: T): Promise<z.infer<T>> {
+    return (await this.answer(ask, schema)).data;
+  }
+
+  /** As `json`, with the headers of the answer. */
+  async answer<T extends z.ZodType>(
+    ask: Ask,
+    schema: T,
+  ): Promise<{ data: z.infer<T>; headers: Headers }> {
+    const response = await this.send(ask);
+    const text = await readText(response);
+    let body: unknown;
+    try {
+      body = text === '' ? undefined : JSON.parse(text);
+    } catch (cause) {
+      throw malformed(ask, cause);
+    }
+    const { success, data, error } = schema.safeParse(body);
+    if (!success) throw malformed(ask, error);
+    return { data, headers: response.headers };
+  }
+
+  /** Asks, and drops what the answer says. */
+  async run(ask: Ask): Promise<Headers> {
+    const response = await this.send(ask);
+    await response.body?.cancel();
+    return response.headers;
+  }
+
+  /**
+   * Asks, and hands over an answer of status 2xx, or 3xx with `redirect: 'manual'`, its body unread.
+   *
+   * @throws ClientError
+   */
+  async send(ask: Ask): Promise<Response> {
+    const method = ask.method ?? 'GET';
+    const mayRepeat = ask.retry !== false && method !== 'POST' && ask.stream === undefined;
+    let mayCorrectClock = ask.authorization !== undefined && ask.stream === undefined;
+    for (let attempt = 1; ; attempt++) {
+      const skewBefore = this.#skewMs;
+      try {
+        const response = await this.#once(ask, method);
+        this.#learnTime(response.headers);
+        if (response.ok || (ask.redirect === 'manual' && response.status < 400)) return response;
+        const error = errorOf(response.status, await readText(response));
+        const moved = Math.abs(this.#skewMs - skewBefore) > 1000;
+        if (response.status === 401 && mayCorrectClock && moved) {
+          mayCorrectClock = false;
+          continue;
+        }
+        const pause = pauseAskedFor(response);
+        if (!mayRepeat || pause === undefined || attempt === ATTEMPTS) throw error;
+        await this.#platform.sleep(pause);
+      } catch (error) {
+        const isNetwork = error instanceof ClientError && error.code === 'network';
+        if (!mayRepeat || !isNetwork || attempt === ATTEMPTS) throw error;
+        await this.#platform.sleep(100 * 2 ** attempt);
+      }
+    }
+  }
+
+  async #once(ask: Ask, method: string): Promise<Response> {
+    const url = this.#urlOf(ask);
+    const headers = new Headers(ask.headers);
+    const text = ask.form
+      ? ask.form.toString()
+      : ask.json === undefined
+        ? undefined
+        : JSON.stringify(ask.json);
+    if (text !== undefined && !headers.has('content-type')) {
+      headers.set('content-type', ask.form ? FORM : 'application/json');
+    }
+    if (ask.authorization) {
+      const contentType = headers.get('content-type') ?? '';
+      const payload = text === undefined ? undefined : { contentType, body: utf8(text) };
+      const ts = Math.floor((this.now() + this.#skewMs) / 1000);
+      headers.set('authorization', await ask.authorization({ method, url, ts, payload }));
+    }
+    const body = ask.stream ?? text;
+    const timeout = AbortSignal.timeout(ask.timeoutMs ?? TIMEOUT_MS);
+    const init: RequestInit & { duplex?: 'half' } = {
+      method,
+      headers,
+      redirect: ask.redirect ?? 'error',
+      // A stream lasts as long as it moves; its caller watches that.
+      signal: ask.signal ?? timeout,
+      ...(body !== undefined && { body }),
+      ...(ask.stream && { duplex: 'half' }),
+    };
+    try {
+      return await this.#platform.fetch(url, init);
+    } catch (cause) {
+      if (timeout.aborted)
+        throw new ClientError('timeout', 0, 'The server did not answer in time.');
+      throw new ClientError('network', 0, `${this.server} cannot be reached.`, {}, { cause });
+    }
+  }
+
+  #urlOf({ url, query = {} }: Ask): string {
+    const whole = new URL(url.startsWith('/') ? this.server + url : url);
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) whole.searchParams.set(name, String(value));
+    }
+    return whole.href;
+  }
+
+  /** The server's clock matters for signatures only; nothing else believes it. */
+  #learnTime(headers: Headers): void {
+    const seconds = Number(
+      headers.get('timestamp') ?? headers.get('x-weave-timestamp') ?? Number.NaN,
+    );
+    const serverMs = Number.isFinite(seconds)
+      ? seconds * 1000
+      : Date.parse(headers.get('date') ?? '');
+    if (!Number.isFinite(serverMs)) return;
+    const skew = serverMs - this.now();
+    this.#skewMs = Math.abs(skew) < 5000 ? 0 : skew;
+  }
+}
+
+const FORM = 'application/x-www-form-urlencoded';
+
+function malformed({ method = 'GET', url }: Ask, cause: unknown): ClientError {
+  const path = url.split('?')[0] ?? '';
+  const detail = `The answer to ${method} ${path} is not what was agreed on.`;
+  return new ClientError('malformed-answer', 0, detail, {}, { cause });
+}
+
+async function readText(response: Response): Promise<string> {
+  try {
+    const text = await response.text();
+    if (text.length <= ANSWER_CHARACTERS_MAX) return text;
+  } catch (cause) {
+    throw new ClientError('network', 0, 'The answer was cut off.', {}, { cause });
+  }
+  throw new ClientError('malformed-answer', 0, 'The answer is too long.');
+}
+
+/** Milliseconds; undefined when the answer is no request to come back soon. */
+function pauseAskedFor(response: Response): number | undefined {
+  if (response.status !== 503) return undefined;
+  const header = response.headers.get('retry-after');
+  if (header === null || !/^\d{1,6}$/.test(header)) return undefined;
+  const pause = Number(header) * 1000;
+  return pause <= PAUSE_MS_MAX ? pause : undefined;
+}

@@ -1,0 +1,273 @@
+import {
+  CryptoRefusal,
+  fromUtf8,
+  openEnvelope,
+  randomBytes,
+  readRecipients,
+  sealEnvelope,
+  toBase64Url,
+  utf8,
+  verifySigned,
+} from '#lib/crypto';
+import {
+  type Bso,
+  type Deposit,
+  DEPOSIT_TTL_SECONDS_MAX,
+  INBOX,
+  InboxRecord,
+  SHARE_TYPE,
+  type ShareBody,
+  ShareStatement,
+  Uid,
+} from '#lib/protocol';
+import { z } from 'zod';
+import type { App } from './app.ts';
+import { ClientError, IntegrityError } from './client-error.ts';
+import type { FileReference, Files } from './files.ts';
+import type { Contact, Keys, OwnPair } from './keys.ts';
+import type { Storage } from './storage.ts';
+
+/** Something that arrived, proved to come from `from` and to be meant for oneself. */
+export interface InboxItem {
+  id: string;
+  from: Contact;
+  body: ShareBody;
+  /** Seconds since 1970, by the sender's clock. */
+  sentAt: number;
+  /** The signed statement, for proof later. */
+  statement: string;
+}
+
+/** Something that arrived and was refused. Nothing of it is shown. */
+export interface RefusedItem {
+  id: string;
+  error: IntegrityError;
+}
+
+/** Something that was accepted: one's own record from then on. */
+const AcceptedShare = z.object({
+  v: z.literal(1),
+  from: Uid,
+  /** Seconds since 1970, by the sender's clock. */
+  sentAt: z.number().int(),
+  statement: z.string(),
+});
+
+const COLLECTION = 'shares';
+/** A statement from a device whose clock is ahead is taken, up to this many seconds. */
+const CLOCK_TOLERANCE_SECONDS = 300;
+
+/**
+ * Sharing with people of the same app: one signed statement, one envelope for all recipients, one deposit in
+ * each inbox. A recipient believes nothing that the server says of it.
+ *
+ * @see files-and-sharing.md §2c; keys.md §3.9; docs/protocol/formats.md §9–11
+ */
+export class Sharing {
+  readonly #app: App;
+  readonly #keys: Keys;
+  readonly #storage: Storage;
+  readonly #files: Files;
+
+  constructor(app: App, parts: { keys: Keys; storage: Storage; files: Files }) {
+    this.#app = app;
+    this.#keys = parts.keys;
+    this.#storage = parts.storage;
+    this.#files = parts.files;
+  }
+
+  /** Lets people read a file of one's own, and sends them what opens it. The ciphertext stays where it is. */
+  async shareFile(file: FileReference, recipients: readonly Contact[]): Promise<string> {
+    for (const { uid } of recipients) await this.#files.grant(file, uid);
+    return this.share(file, recipients);
+  }
+
+  /**
+   * Signs, seals and deposits.
+   *
+   * @param recipients - 1 to 100 people, as `Keys.discover` or `Keys.lookUp` gave them
+   * @returns the id of the share
+   */
+  async share(body: ShareBody, recipients: readonly Contact[]): Promise<string> {
+    const { server, clientId, uid, tokens } = this.#app;
+    const own = await this.#keys.own();
+    const id = toBase64Url(randomBytes(16));
+    const now = server.seconds();
+    const statement: ShareStatement = {
+      ...{ v: 1, id, realm: server.realm },
+      from: { uid, cid: clientId, ver: own.list.ver },
+      to: recipients.map(({ publicJwk }) => publicJwk.kid).sort(),
+      ...{ iat: now, exp: now + DEPOSIT_TTL_SECONDS_MAX, body },
+    };
+    const payload = await sealEnvelope({
+      plaintext: utf8(await own.identity.sign(SHARE_TYPE, statement)),
+      recipients: recipients.map((to) => ({
+        ...{ uid: to.uid, publicJwk: to.publicJwk, keyListVersion: to.version },
+      })),
+      ...{ realm: server.realm, clientId, cty: SHARE_TYPE },
+    });
+    const json: Deposit = { payload, ttl: DEPOSIT_TTL_SECONDS_MAX };
+    for (const to of recipients) {
+      const url = `/deposit/v1/${to.uid}/${clientId}/${id}`;
+      await tokens.bearing('share', { method: 'PUT', url, json }, (ask) => server.http.run(ask));
+    }
+    return id;
+  }
+
+  /**
+   * Opens and checks what arrived.
+   *
+   * @param options - `newer`: the `modified` of an earlier call, to see later arrivals only
+   * @returns what passed every check, and apart from it what did not
+   */
+  async inbox(
+    options: { newer?: string } = {},
+  ): Promise<{ items: InboxItem[]; refused: RefusedItem[]; modified: string }> {
+    const { records, modified } = await this.#storage.raw(INBOX, options);
+    const items: InboxItem[] = [];
+    const refused: RefusedItem[] = [];
+    if (records.length === 0) return { items, refused, modified };
+    const own = await this.#keys.own();
+    const accepted = new Set(await this.#storage.ids(COLLECTION));
+    for (const record of records) {
+      try {
+        if (accepted.has(record.id)) {
+          throw new IntegrityError('REPLAYED', 'This share was accepted before.');
+        }
+        items.push(await this.#open(record, own));
+      } catch (error) {
+        if (!(error instanceof IntegrityError)) throw error;
+        refused.push({ id: record.id, error });
+      }
+    }
+    return { items, refused, modified };
+  }
+
+  /**
+   * Makes an item one's own record, sealed under one's own key, and empties its place in the inbox. Its id is
+   * then known for good, so that the server cannot deliver it again.
+   *
+   * @throws IntegrityError `REPLAYED` when another share of this id was accepted before
+   */
+  async accept(item: InboxItem): Promise<void> {
+    const { id, statement, sentAt, from } = item;
+    const value: z.infer<typeof AcceptedShare> = { v: 1, from: from.uid, sentAt, statement };
+    try {
+      await this.#storage.put(COLLECTION, id, { ...value, body: item.body }, { isNew: true });
+    } catch (error) {
+      if (!(error instanceof ClientError) || error.status !== 412) throw error;
+      // Perhaps this very call, whose answer was lost.
+      const earlier = await this.#storage.get(COLLECTION, id);
+      if (earlier?.value['statement'] !== statement) {
+        throw new IntegrityError('REPLAYED', 'Another share of this id was accepted before.');
+      }
+    }
+    await this.decline(id);
+  }
+
+  /** Removes an item from the inbox. */
+  decline(id: string): Promise<void> {
+    return this.#storage.delete(INBOX, id);
+  }
+
+  /** What was accepted, by anyone's device. */
+  async accepted(): Promise<{ id: string; from: string; body: ShareBody }[]> {
+    const { records } = await this.#storage.records(COLLECTION);
+    const Shape = AcceptedShare.extend({ body: ShareStatement.shape.body });
+    return records.map(({ id, value }) => {
+      const { from, body } = Shape.parse(value);
+      return { id, from, body };
+    });
+  }
+
+  async #open({ id, payload }: Bso, own: OwnPair): Promise<InboxItem> {
+    const { from, box } = readInboxRecord(payload);
+    const { jws, addressees } = await this.#openBox(box, own);
+    const sender = await this.#sender(from);
+    const statement = await readStatement(jws, sender);
+    this.#expectOrigin(statement, sender);
+    this.#expectRecipients(statement, addressees, own);
+    if (statement.id !== id) {
+      throw new IntegrityError('REPLAYED', 'The share was sent under another id.');
+    }
+    const now = this.#app.server.seconds();
+    if (statement.exp <= now || statement.iat > now + CLOCK_TOLERANCE_SECONDS) {
+      throw new IntegrityError('SHARE_EXPIRED', 'The share is not valid now.');
+    }
+    return { id, from: sender, body: statement.body, sentAt: statement.iat, statement: jws };
+  }
+
+  async #openBox(box: string, own: OwnPair): Promise<{ jws: string; addressees: string[] }> {
+    const { server, uid, clientId } = this.#app;
+    try {
+      const addressees = readRecipients(box);
+      const mine = addressees.find(({ kid }) => kid === own.publicJwk.kid);
+      const keyListVersion = mine?.keyListVersion ?? own.list.ver;
+      if (keyListVersion < 1 || keyListVersion > own.list.ver) {
+        throw new IntegrityError('RECIPIENT_MISMATCH', 'There was no such key list.');
+      }
+      const reader = { privateJwk: own.privateJwk, uid, realm: server.realm, clientId };
+      const jws = fromUtf8(await openEnvelope(box, { ...reader, keyListVersion }));
+      return { jws, addressees: addressees.map(({ kid }) => kid) };
+    } catch (cause) {
+      if (cause instanceof TypeError) {
+        throw new IntegrityError('ENVELOPE_FORGED', 'The envelope holds no text.', { cause });
+      }
+      if (!(cause instanceof CryptoRefusal)) throw cause;
+      const code =
+        cause.code === 'not-a-recipient'
+          ? 'NOT_A_RECIPIENT'
+          : cause.code === 'commitment-mismatch'
+            ? 'COMMITMENT_MISMATCH'
+            : 'ENVELOPE_FORGED';
+      throw new IntegrityError(code, cause.message, { cause });
+    }
+  }
+
+  async #sender(uid: string): Promise<Contact> {
+    try {
+      return await this.#keys.lookUp(uid);
+    } catch (cause) {
+      if (!(cause instanceof ClientError) || cause.status !== 404) throw cause;
+      const detail = 'The sender does not use this app.';
+      throw new IntegrityError('SENDER_MISMATCH', detail, { cause });
+    }
+  }
+
+  #expectOrigin({ realm, from }: ShareStatement, sender: Contact): void {
+    const { server, clientId } = this.#app;
+    if (realm !== server.realm || from.cid !== clientId || from.uid !== sender.uid) {
+      const detail = 'The share was made by somebody else, or for another app or realm.';
+      throw new IntegrityError('SENDER_MISMATCH', detail);
+    }
+    if (from.ver > sender.version) {
+      const detail = 'The server shows an older key list of the sender than he signed under.';
+      throw new IntegrityError('KEY_LIST_ROLLBACK', detail);
+    }
+  }
+
+  /** The signature covers `to`; the envelope's header is anybody's to rewrite. */
+  #expectRecipients({ to }: ShareStatement, addressees: string[], own: OwnPair): void {
+    const isSame = to.join() === addressees.toSorted().join();
+    if (!isSame || !to.includes(own.publicJwk.kid)) {
+      throw new IntegrityError('RECIPIENT_MISMATCH', 'The share was signed for other recipients.');
+    }
+  }
+}
+
+function readInboxRecord(payload: string): InboxRecord {
+  try {
+    return InboxRecord.parse(JSON.parse(payload));
+  } catch (cause) {
+    throw new IntegrityError('ENVELOPE_FORGED', 'The inbox holds no envelope.', { cause });
+  }
+}
+
+async function readStatement(jws: string, sender: Contact): Promise<ShareStatement> {
+  try {
+    return ShareStatement.parse(await verifySigned(jws, sender.identity, SHARE_TYPE));
+  } catch (cause) {
+    const detail = 'The share is not signed by its sender.';
+    throw new IntegrityError('SIGNATURE_INVALID', detail, { cause });
+  }
+}

@@ -1,0 +1,246 @@
+import {
+  CryptoRefusal,
+  deriveRecordKey,
+  openRecord,
+  type RecordPlace,
+  sealRecord,
+  utf8,
+} from '#lib/crypto';
+import { Bso, StorageToken } from '#lib/protocol';
+import { z } from 'zod';
+import type { App } from './app.ts';
+import { ClientError, IntegrityError } from './client-error.ts';
+import { hawk } from './hawk.ts';
+import type { Ask } from './http.ts';
+
+/** Records of a collection, and where to go on. */
+export interface Page<T> {
+  records: T[];
+  /** The collection's time, seconds with two decimals: pass it as `newer` to get only later changes. */
+  modified: string;
+}
+
+/** A record that opened. */
+export interface OpenedRecord {
+  id: string;
+  /** Seconds since 1970, two decimals. */
+  modified: number;
+  value: Record<string, unknown>;
+}
+
+/** A record that did not open, and why. */
+export interface RefusedRecord {
+  id: string;
+  error: IntegrityError;
+}
+
+const Ids = z.array(z.string());
+const Full = z.array(Bso);
+const PAGE_RECORDS = 200;
+
+/**
+ * The app's own records in Sync storage. The server sees ids, times and sizes; contents are sealed for their
+ * place (`rec/1`), so that none opens under another id, in another collection or for another account.
+ *
+ * @see files-and-sharing.md §2b; docs/protocol/sync.md
+ */
+export class Storage {
+  readonly #app: App;
+  #token: Promise<{ token: StorageToken; until: number }> | undefined;
+
+  constructor(app: App) {
+    this.#app = app;
+  }
+
+  /** The ids in a collection; empty when there is no such collection. */
+  ids(collection: string): Promise<string[]> {
+    return this.#json({ url: `/storage/${collection}` }, Ids, []);
+  }
+
+  /** Objects as they are stored, oldest first, page by page. */
+  async raw(
+    collection: string,
+    { newer }: { newer?: string | undefined } = {},
+  ): Promise<Page<Bso>> {
+    const records: Bso[] = [];
+    let modified = newer ?? '0.00';
+    for (let offset: string | undefined; ;) {
+      const query = { full: 1, sort: 'oldest', limit: PAGE_RECORDS, newer, offset };
+      const answer = await this.#answer({ url: `/storage/${collection}`, query }, Full);
+      if (!answer) return { records, modified };
+      records.push(...answer.data);
+      modified = answer.headers.get('x-last-modified') ?? modified;
+      offset = answer.headers.get('x-weave-next-offset') ?? undefined;
+      if (offset === undefined) return { records, modified };
+    }
+  }
+
+  /**
+   * Opens the records of a collection. One that does not open is listed apart: a server that spoils one
+   * must not keep the others from being read.
+   */
+  async records(
+    collection: string,
+    options: { newer?: string | undefined } = {},
+  ): Promise<Page<OpenedRecord> & { refused: RefusedRecord[] }> {
+    const page = await this.raw(collection, options);
+    const records: OpenedRecord[] = [];
+    const refused: RefusedRecord[] = [];
+    for (const { id, modified, payload } of page.records) {
+      try {
+        records.push({ id, modified, value: await this.#open({ collection, id }, payload) });
+      } catch (error) {
+        if (!(error instanceof IntegrityError)) throw error;
+        refused.push({ id, error });
+      }
+    }
+    return { records, refused, modified: page.modified };
+  }
+
+  /**
+   * Opens one record.
+   *
+   * @returns undefined when there is none
+   * @throws IntegrityError `RECORD_FORGED` when it was made for another place or another key, or changed
+   */
+  async get(collection: string, id: string): Promise<OpenedRecord | undefined> {
+    const answer = await this.#answer({ url: `/storage/${collection}/${id}` }, Bso);
+    if (!answer) return undefined;
+    const { modified, payload } = answer.data;
+    return { id, modified, value: await this.#open({ collection, id }, payload) };
+  }
+
+  /**
+   * Seals a record and stores it.
+   *
+   * @param id - up to 64 printable characters; must not say anything about the content
+   * @throws ClientError with status 412 when `isNew` is asked for and the record exists
+   */
+  async put(
+    collection: string,
+    id: string,
+    value: object,
+    { isNew = false }: { isNew?: boolean } = {},
+  ): Promise<void> {
+    const payload = await sealRecord({
+      ...this.#place({ collection, id }),
+      key: this.#key(collection),
+      plaintext: value,
+    });
+    const headers = isNew ? { 'x-if-unmodified-since': '0' } : undefined;
+    await this.#run({
+      method: 'PUT',
+      url: `/storage/${collection}/${id}`,
+      json: { payload },
+      ...(headers && { headers }),
+    });
+  }
+
+  /** Seals records and stores them in one request, all or none. */
+  async post(collection: string, values: Readonly<Record<string, object>>): Promise<void> {
+    const json = await Promise.all(
+      Object.entries(values).map(async ([id, plaintext]) => {
+        const place = this.#place({ collection, id });
+        return {
+          id,
+          payload: await sealRecord({ ...place, key: this.#key(collection), plaintext }),
+        };
+      }),
+    );
+    const answer = await this.#answer(
+      { method: 'POST', url: `/storage/${collection}`, json },
+      z.object({ failed: z.record(z.string(), z.unknown()) }),
+    );
+    const failed = Object.keys(answer?.data.failed ?? {});
+    if (failed.length > 0) {
+      throw new ClientError('invalid-bso', 0, `${failed.length} records were not stored.`);
+    }
+  }
+
+  /** Deletes a record; one that is gone already is no error. */
+  async delete(collection: string, id: string): Promise<void> {
+    await this.#run({ method: 'DELETE', url: `/storage/${collection}/${id}` }).catch(ifMissing);
+  }
+
+  async #open(place: Omit<RecordPlace, 'root'>, payload: string): Promise<Record<string, unknown>> {
+    try {
+      const key = this.#key(place.collection);
+      return await openRecord(payload, { ...this.#place(place), key });
+    } catch (cause) {
+      if (!(cause instanceof CryptoRefusal)) throw cause;
+      const where = `${place.collection}/${place.id}`;
+      throw new IntegrityError('RECORD_FORGED', `${where} does not open in its place.`, { cause });
+    }
+  }
+
+  #place(place: Omit<RecordPlace, 'root'>): RecordPlace {
+    return { root: this.#app.uid, ...place };
+  }
+
+  #key(collection: string) {
+    const { kBr } = this.#app;
+    return { id: kBr.kid, k: deriveRecordKey(kBr.k, collection) };
+  }
+
+  async #json<T extends z.ZodType>(ask: Ask, schema: T, missing: z.infer<T>): Promise<z.infer<T>> {
+    const answer = await this.#answer(ask, schema);
+    return answer ? answer.data : missing;
+  }
+
+  /** Undefined for 404. */
+  #answer<T extends z.ZodType>(ask: Ask, schema: T) {
+    return this.#withToken(ask, (signed) => this.#app.server.http.answer(signed, schema)).catch(
+      ifMissing,
+    );
+  }
+
+  #run(ask: Ask) {
+    return this.#withToken(ask, (signed) => this.#app.server.http.run(signed));
+  }
+
+  /** Sends with the storage's own credentials, and once more with new ones when they are refused. */
+  async #withToken<T>(ask: Ask, send: (ask: Ask) => Promise<T>): Promise<T> {
+    try {
+      return await send(await this.#signed(ask));
+    } catch (error) {
+      if (!(error instanceof ClientError) || error.status !== 401) throw error;
+      this.#token = undefined;
+      return send(await this.#signed(ask));
+    }
+  }
+
+  async #signed(ask: Ask): Promise<Ask> {
+    const now = this.#app.server.platform.now();
+    let current = await this.#token;
+    if (!current || current.until <= now) {
+      this.#token = this.#exchange();
+      this.#token.catch(() => {
+        this.#token = undefined;
+      });
+      current = await this.#token;
+    }
+    const { id, key, api_endpoint } = current.token;
+    const authorization = hawk({ id, key: utf8(key) }, { signsPayload: false });
+    return { ...ask, url: api_endpoint.replace(/\/+$/, '') + ask.url, authorization };
+  }
+
+  async #exchange() {
+    const { tokens, server, kBr } = this.#app;
+    const ask: Ask = { url: '/token/1.0/sync/1.5', headers: { 'x-keyid': kBr.kid } };
+    const bearer = await tokens.for('storage');
+    const once = (token: string) =>
+      server.http.json({ ...ask, authorization: () => `Bearer ${token}` }, StorageToken);
+    const token = await once(bearer).catch(async (error: unknown) => {
+      if (!(error instanceof ClientError) || error.code !== 'invalid-credentials') throw error;
+      tokens.drop('storage', bearer);
+      return once(await tokens.for('storage'));
+    });
+    // A minute before its end a token may already be refused on its way.
+    return { token, until: server.platform.now() + Math.max(0, token.duration - 60) * 1000 };
+  }
+}
+
+function ifMissing(error: unknown): undefined {
+  if (error instanceof ClientError && error.status === 404) return undefined;
+  throw error;
+}
