@@ -24,11 +24,17 @@ if (!env.TEST_DATABASE_URL) {
   env.TEST_DATABASE_URL = database.url;
 }
 env.NODE_OPTIONS = `${env.NODE_OPTIONS ?? ''} --experimental-vm-modules --disable-warning=ExperimentalWarning`;
-const jest = spawn(process.execPath, ['node_modules/jest/bin/jest.js', ...process.argv.slice(2)], {
-  cwd: root,
-  env,
-  stdio: 'inherit',
-});
+const reporters = ['--reporters=default', `--reporters=${join(root, 'bin/closing-line.mjs')}`];
+process.stderr.write(`lockstep: testing under Node ${process.version}\n`);
+const jest = spawn(
+  process.execPath,
+  ['node_modules/jest/bin/jest.js', ...reporters, ...process.argv.slice(2)],
+  {
+    cwd: root,
+    env,
+    stdio: 'inherit',
+  },
+);
 const finish = async (code) => {
   await database?.stop();
   if (dataDir) rmSync(dataDir, { recursive: true, force: true });

@@ -65,7 +65,11 @@ console.log(`${Object.keys(added).length} packages added to ${file}`);
 
 /** Whether Node's search for a package, from a folder upwards, ends at a locked one. */
 function isLocked(path, name) {
-  for (let folder = path; ; folder = folder.slice(0, Math.max(0, folder.lastIndexOf('/node_modules/')))) {
+  for (
+    let folder = path;
+    ;
+    folder = folder.slice(0, Math.max(0, folder.lastIndexOf('/node_modules/')))
+  ) {
     if (lock.packages[`${folder && `${folder}/`}node_modules/${name}`]) return true;
     if (folder === '') return added[`node_modules/${name}`] !== undefined;
   }

@@ -49,6 +49,13 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
     },
   );
   server.useGlobalFilters(refusals);
+  // Nest gives Fastify its own handler only after the routes, some of which then miss it.
+  server
+    .getHttpAdapter()
+    .getInstance()
+    .setErrorHandler((error: unknown, request, reply) => {
+      refusals.answer(error, request, reply);
+    });
   attendRequests(server, parts.config);
   return server;
 }

@@ -80,6 +80,12 @@ export class Config {
     );
   }
 
+  /** Where this process reaches itself, without a trailing slash: no proxy and no public name. */
+  get internalUrl(): string {
+    const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[this.host] ?? this.host;
+    return `http://${isIP(host) === 6 ? `[${host}]` : host}:${this.port}`;
+  }
+
   /** The public address of a path: PUBLIC_URL, with whatever prefix it has, and the path. */
   at(path: string): string {
     return this.publicUrl.href.replace(/\/$/, '') + path;

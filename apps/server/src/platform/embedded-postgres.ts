@@ -22,6 +22,8 @@ interface Options {
   /** Made when missing; everything the database keeps is in `<dataDir>/postgres`. */
   dataDir: string;
   database?: string;
+  /** A free one by default. */
+  port?: number;
   /** False only for tests: an acknowledged write may then be lost when the machine loses power. */
   durable?: boolean;
   settings?: Readonly<Record<string, string>>;
@@ -55,7 +57,7 @@ export async function startEmbeddedPostgres(options: Options): Promise<EmbeddedP
   await stopLeftover(cluster);
   if (!fs.existsSync(cluster)) initialise(runner, cluster, spawnOptions);
 
-  const port = await freePort();
+  const port = options.port ?? (await freePort());
   const settings = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',

@@ -104,5 +104,9 @@ function asFailure(thrown: unknown): Failure | undefined {
 
 function failureFor(status: number, cause: Error): Failure | undefined {
   const code = codes[status];
-  return code && new Failure(code, cause.message, { cause });
+  // The router's own words repeat the address with its query.
+  const detail = /^Cannot [A-Z]+ \//.test(cause.message)
+    ? 'There is nothing at this address.'
+    : cause.message;
+  return code && new Failure(code, detail, { cause });
 }
