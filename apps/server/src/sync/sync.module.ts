@@ -1,4 +1,32 @@
-import { Module } from '@nestjs/common';
+import { Module, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import type { FastifyAdapter } from '@nestjs/platform-fastify';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { Clock } from '../platform/clock.ts';
+import { Config } from '../platform/config.ts';
+import { BsoEntity } from './bso.entity.ts';
+import { HawkStrategy } from './hawk.strategy.ts';
+import { InfoController } from './info.controller.ts';
+import { receiveRaw } from './raw-requests.ts';
+import { StorageController } from './storage.controller.ts';
+import { StorageService } from './storage.service.ts';
+import { UserCollectionEntity } from './user-collection.entity.ts';
 
-@Module({})
-export class SyncModule {}
+/** Stands alone: whoever wants to write here is a client of the API, with a token. */
+@Module({
+  imports: [TypeOrmModule.forFeature([BsoEntity, UserCollectionEntity])],
+  controllers: [InfoController, StorageController],
+  providers: [HawkStrategy, StorageService],
+})
+export class SyncModule implements OnModuleInit {
+  constructor(
+    private readonly http: HttpAdapterHost<FastifyAdapter>,
+    private readonly config: Config,
+    private readonly clock: Clock,
+  ) {}
+
+  onModuleInit(): void {
+    const server = this.http.httpAdapter.getInstance();
+    receiveRaw(server, this.clock, this.config.limits.storageRequestBytesMax);
+  }
+}

@@ -1,4 +1,36 @@
-import { Module } from '@nestjs/common';
+import { Module, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import type { FastifyAdapter } from '@nestjs/platform-fastify';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { Clock } from '../platform/clock.ts';
+import { StorageClientService } from './storage-client.service.ts';
+import { StorageCredentialsService } from './storage-credentials.service.ts';
+import { StorageUserEntity } from './storage-user.entity.ts';
+import { TokenController } from './token.controller.ts';
+import { TokenService } from './token.service.ts';
 
-@Module({})
-export class TokenModule {}
+const PREFIXES = ['/token/', '/1.0/'];
+
+/** Where each account's records are, and credentials for them; also for our own deposits. */
+@Module({
+  imports: [TypeOrmModule.forFeature([StorageUserEntity])],
+  controllers: [TokenController],
+  providers: [StorageClientService, StorageCredentialsService, TokenService],
+  exports: [StorageClientService, TokenService],
+})
+export class TokenModule implements OnModuleInit {
+  constructor(
+    private readonly http: HttpAdapterHost<FastifyAdapter>,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Refusals carry the time too: a client whose clock is wrong learns it from them. */
+  onModuleInit(): void {
+    this.http.httpAdapter.getInstance().addHook('onSend', (request, reply, _payload, done) => {
+      if (PREFIXES.some((prefix) => request.raw.url?.startsWith(prefix))) {
+        void reply.header('x-timestamp', String(this.clock.seconds()));
+      }
+      done();
+    });
+  }
+}

@@ -1,0 +1,65 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Failure } from '#lib/protocol';
+import type { Clock } from '../platform/clock.ts';
+import { toHundredths, weaveTime } from './weave-time.ts';
+
+/** A request to the storage API: the body is as it came, whatever its type. */
+export interface StorageRequest extends FastifyRequest {
+  /** The `Content-Type` as it came. */
+  sentType?: string | undefined;
+  body: Buffer | undefined;
+}
+
+const PREFIXES = ['/storage/', '/1.5/'];
+/** Every resource there is, whatever its methods. */
+const RESOURCE =
+  /^(\/storage)?\/1\.5\/\d+(\/info\/(collections|collection_counts|collection_usage|quota|configuration)|\/storage(\/[^/?]+){0,2})?\/?(\?|$)/;
+/** Bodies of this API all get the one parser that leaves them alone: the Hawk hash covers bytes. */
+const RAW = 'application/vnd.lockstep.storage';
+
+/**
+ * Lets the storage API see bodies raw, up to its own limit, puts the server's time on each of its
+ * replies, and tells a method that a resource does not have from a path that is none.
+ *
+ * @param requestBytesMax - longer bodies are answered 413
+ */
+export function receiveRaw(server: FastifyInstance, clock: Clock, requestBytesMax: number): void {
+  server.addContentTypeParser(
+    RAW,
+    { parseAs: 'buffer', bodyLimit: requestBytesMax },
+    (_request, body, done) => {
+      done(null, body);
+    },
+  );
+  server
+    .addHook('onRequest', (request, _reply, done) => {
+      if (isStorage(request)) {
+        (request as StorageRequest).sentType = request.raw.headers['content-type'];
+        request.raw.headers['content-type'] = RAW;
+        // The router knows a path by its method, and finds nothing for another.
+        if (request.is404 && RESOURCE.test(request.url)) {
+          done(new Failure('method-not-allowed', `${request.method} is not for this resource.`));
+          return;
+        }
+      }
+      done();
+    })
+    .addHook('onSend', (request, reply, _payload, done) => {
+      if (isStorage(request) && !reply.hasHeader('x-weave-timestamp')) {
+        const now = weaveTime(toHundredths(clock.now()));
+        const modified = reply.getHeader('x-last-modified');
+        const isLater = typeof modified === 'string' && Number(modified) > Number(now);
+        void reply.header('x-weave-timestamp', isLater ? modified : now);
+      }
+      done();
+    });
+}
+
+function isStorage({ raw }: FastifyRequest): boolean {
+  return PREFIXES.some((prefix) => raw.url?.startsWith(prefix));
+}
+
+/** The media type of a request, in lower case and without parameters; empty when not given. */
+export function mediaType({ sentType = '' }: StorageRequest): string {
+  return (sentType.split(';')[0] ?? '').trim().toLowerCase();
+}

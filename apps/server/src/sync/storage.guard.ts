@@ -1,0 +1,46 @@
+import {
+  type CanActivate,
+  createParamDecorator,
+  type ExecutionContext,
+  Injectable,
+} from '@nestjs/common';
+import { AuthGuard } from '@nestjs/passport';
+import { Failure, INBOX } from '#lib/protocol';
+import type { StorageUser } from './hawk.strategy.ts';
+import type { StorageRequest } from './raw-requests.ts';
+
+/** Lets a request through to the one store that its token names, as far as the token allows. */
+@Injectable()
+export class StorageGuard extends AuthGuard('storage-hawk') implements CanActivate {
+  override async canActivate(context: ExecutionContext): Promise<boolean> {
+    const request = context.switchToHttp().getRequest<StorageRequest & { user: StorageUser }>();
+    // Fastify answers HEAD wherever there is a GET; the API has none.
+    if (request.method === 'HEAD')
+      throw new Failure('method-not-allowed', 'There is no HEAD here.');
+    await super.canActivate(context);
+    // The names that the router decoded, and the handlers use: there is no second reading of the path.
+    const { collection, id } = request.params as { collection?: string; id?: string };
+    const isWrite = request.method === 'PUT' || request.method === 'POST';
+    const isDeposit = isWrite && collection === INBOX;
+    const { access } = request.user;
+    if (access === 'app' && isDeposit) {
+      throw new Failure('forbidden', 'An app reads and empties its inbox; others fill it.');
+    }
+    if (access === 'deposit' && !(isDeposit && (request.method === 'PUT') === (id !== undefined))) {
+      throw new Failure('forbidden', 'The token is for a deposit, and for nothing else.');
+    }
+    return true;
+  }
+
+  /** Passport's own refusal would hide ours. */
+  override handleRequest<User>(error: unknown, user: User): User {
+    if (error) throw error as Error;
+    return user;
+  }
+}
+
+/** The {@link StorageUser}'s uid. */
+export const StorageUid = createParamDecorator(
+  (_: unknown, context: ExecutionContext) =>
+    context.switchToHttp().getRequest<{ user: StorageUser }>().user.uid,
+);

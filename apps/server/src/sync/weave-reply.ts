@@ -1,0 +1,89 @@
+import type { FastifyReply } from 'fastify';
+import { Failure } from '#lib/protocol';
+import type { BsoRow } from './storage.queries.ts';
+import { type Hundredths, weaveTime } from './weave-time.ts';
+
+/** The two forms of a list. */
+export type ListFormat = 'application/json' | 'application/newlines';
+
+/** Sends JSON text with the time of the resource it is about. */
+export function sendJson(reply: FastifyReply, modified: Hundredths, json: string): string {
+  void reply
+    .header('x-last-modified', weaveTime(modified))
+    .header('content-type', 'application/json');
+  return json;
+}
+
+/**
+ * Answers a write. The server's time is that of the write: another writer may have come since, and
+ * who took the clock for a cursor would miss what it wrote.
+ */
+export function sendWritten(reply: FastifyReply, modified: Hundredths, json: string): string {
+  void reply.header('x-weave-timestamp', weaveTime(modified));
+  return sendJson(reply, modified, json);
+}
+
+/** Tells the reader that it has the resource already. */
+export function sendUnchanged(reply: FastifyReply, modified: Hundredths): void {
+  void reply.header('x-last-modified', weaveTime(modified)).status(304);
+}
+
+/** A JSON object of collection names and numbers that are spelled already. */
+export function sendMap(
+  reply: FastifyReply,
+  modified: Hundredths,
+  entries: [name: string, number: string][],
+): string {
+  void reply.header('x-weave-records', entries.length);
+  const members = entries.map(([name, number]) => `${JSON.stringify(name)}:${number}`);
+  return sendJson(reply, modified, `{${members.join(',')}}`);
+}
+
+/** A list of values that are JSON already. */
+export function sendList(
+  reply: FastifyReply,
+  modified: Hundredths,
+  values: string[],
+  format: ListFormat,
+): string {
+  void reply
+    .header('x-last-modified', weaveTime(modified))
+    .header('x-weave-records', values.length)
+    .header('content-type', format);
+  return format === 'application/newlines'
+    ? values.map((value) => `${value}\n`).join('')
+    : `[${values.join(',')}]`;
+}
+
+/** A record with its time's two decimals. JSON escapes every line feed, so it is one line. */
+export function bsoJson({ id, modified, sortindex, payload = '' }: BsoRow): string {
+  const index = sortindex === null ? '' : `,"sortindex":${sortindex}`;
+  return `{"id":${JSON.stringify(id)},"modified":${weaveTime(modified)}${index},"payload":${JSON.stringify(payload)}}`;
+}
+
+/**
+ * Chooses the form of a list by the caller's `Accept`. The first of the best wins, and JSON where
+ * anything will do.
+ *
+ * @throws Failure `not-acceptable`
+ */
+export function negotiate(accept: string | undefined): ListFormat {
+  if (accept === undefined || accept.trim() === '') return 'application/json';
+  let best: { format: ListFormat; quality: number } | undefined;
+  for (const range of accept.split(',')) {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
+    const format = formats[type];
+    const q = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2);
+    const quality = q === undefined ? 1 : Number(q);
+    if (format && quality > (best?.quality ?? 0)) best = { format, quality };
+  }
+  if (!best) throw new Failure('not-acceptable', 'There is JSON and application/newlines.');
+  return best.format;
+}
+
+const formats: Partial<Record<string, ListFormat>> = {
+  '*/*': 'application/json',
+  'application/*': 'application/json',
+  'application/json': 'application/json',
+  'application/newlines': 'application/newlines',
+};

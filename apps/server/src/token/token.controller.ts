@@ -1,0 +1,56 @@
+import { All, Controller, Get, Header, Headers, Param, Query } from '@nestjs/common';
+import { Failure, OLD_SYNC, type StorageToken } from '#lib/protocol';
+import { Caller, type Grant, Requires } from '../oauth/bearer.guard.ts';
+import { Config } from '../platform/config.ts';
+import { readKeyId } from './key-id.ts';
+import { TokenService } from './token.service.ts';
+
+/** Token server 1.0: docs/protocol/token.md */
+@Controller(['token/1.0', '1.0'])
+export class TokenController {
+  constructor(
+    private readonly tokens: TokenService,
+    private readonly config: Config,
+  ) {}
+
+  @Get('sync/1.5')
+  @Requires('storage', 'storage', OLD_SYNC)
+  @Header('cache-control', 'no-store')
+  get(
+    @Caller() caller: Grant,
+    @Headers('x-keyid') keyId: string | undefined,
+    @Headers('x-client-state') clientState: string | undefined,
+    @Query('duration') duration: unknown,
+  ): Promise<StorageToken> {
+    // Whatever clients speak Firefox's scope share one store; any other app has its own.
+    const clientId = caller.scopes.includes(OLD_SYNC) ? '' : caller.clientId;
+    const owner = { accountId: caller.uid, clientId };
+    return this.tokens.visit(owner, readKeyId(keyId, clientState), this.seconds(duration));
+  }
+
+  /** Also the other methods of the path above. */
+  @All(':application/:version')
+  otherService(
+    @Param('application') application: string,
+    @Param('version') version: string,
+  ): never {
+    const isSync = application === 'sync';
+    if (isSync && version === '1.5') {
+      throw new Failure('method-not-allowed', 'A token is asked for by GET.', {
+        extra: { location: 'method' },
+      });
+    }
+    throw new Failure(
+      'not-found',
+      isSync ? 'Unsupported application version' : 'Unsupported application',
+      { extra: { location: 'url', name: isSync ? version : 'application' } },
+    );
+  }
+
+  /** Clients may ask for less than they would get; anything else they ask for is ignored. */
+  private seconds(duration: unknown): number {
+    const max = this.config.limits.storageTokenSeconds;
+    const asked = typeof duration === 'string' && /^\d{1,9}$/.test(duration) ? Number(duration) : 0;
+    return asked > 0 && asked < max ? asked : max;
+  }
+}
