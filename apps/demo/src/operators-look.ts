@@ -22,12 +22,12 @@ export interface OperatorsLook {
 }
 
 const ROWS_AT_ONCE = 500;
-/** The folders of the data folder that hold what users sent, and what the server wrote about it. */
-const FOLDERS = ['blobs', 'logs', 'mail'];
+/** The embedded database's own folder: its rows are looked through as tables. */
+const DATABASE_FOLDER = 'postgres';
 
 /**
  * Looks for secrets where the server keeps things, with the operator's own access: every row of every table
- * as text (bytes appear as hex), every stored file, the log and the mail.
+ * as text and as bytes, every stored file, the log and the mail.
  *
  * @throws Error when there is no database to look into, or the search does not find what it planted itself
  */
@@ -69,25 +69,34 @@ async function searchTables(client: pg.Client, needles: Needles) {
   );
   const found = { tables: tables.length, rows: 0, bytes: 0, hits: [] as Hit[] };
   for (const { name } of tables) {
-    const { hits, bytes } = await needles.search(rowsOf(client, name, found), `table ${name}`);
-    found.bytes += bytes;
-    found.hits.push(...hits);
+    const rows = await needles.search(rowsOf(client, name, found), `table ${name}`);
+    found.bytes += rows.bytes;
+    found.hits.push(...rows.hits);
   }
   return found;
 }
 
-/** Every row of a table as text, a few hundred at a time. */
+/** Every row of a table as text, and its bytea columns as the bytes they are, a few hundred at a time. */
 async function* rowsOf(client: pg.Client, table: string, count: { rows: number }) {
+  const { rows: columns } = await client.query<{ name: string }>(
+    `SELECT format('%I', attname) AS name FROM pg_attribute
+      WHERE attrelid = $1::regclass AND atttypid = 'bytea'::regtype AND attnum > 0 AND NOT attisdropped`,
+    [table],
+  );
+  const bytes = `ARRAY[${columns.map(({ name }) => `t.${name}`).join()}]::bytea[]`;
   await client.query('BEGIN READ ONLY');
   try {
-    await client.query(`DECLARE look NO SCROLL CURSOR FOR SELECT t::text AS row FROM ${table} t`);
+    await client.query(
+      `DECLARE look NO SCROLL CURSOR FOR SELECT t::text AS row, ${bytes} AS bytes FROM ${table} t`,
+    );
     for (;;) {
-      const { rows } = await client.query<{ row: string }>(
-        `FETCH ${String(ROWS_AT_ONCE)} FROM look`,
+      const { rows } = await client.query<{ row: string; bytes: (Buffer | null)[] }>(
+        `FETCH ${ROWS_AT_ONCE} FROM look`,
       );
       if (rows.length === 0) return;
       count.rows += rows.length;
       yield Buffer.from(rows.map(({ row }) => row).join('\n') + '\n');
+      for (const value of rows.flatMap((row) => row.bytes)) if (value) yield value;
     }
   } finally {
     await client.query('ROLLBACK');
@@ -97,31 +106,30 @@ async function* rowsOf(client: pg.Client, table: string, count: { rows: number }
 async function searchFiles(dataDir: string | undefined, needles: Needles) {
   const found = { files: 0, bytes: 0, hits: [] as Hit[] };
   if (dataDir === undefined) return found;
-  for (const folder of FOLDERS) {
-    for (const path of await filesBelow(join(dataDir, folder))) {
-      found.files++;
-      const place = `file ${relative(dataDir, path)}`;
-      const { hits, bytes } = await needles.search(
-        createReadStream(path, { highWaterMark: 1_048_576 }) as AsyncIterable<Buffer>,
-        place,
-      );
-      found.bytes += bytes;
-      found.hits.push(...hits);
-    }
+  for (const path of await filesOf(dataDir)) {
+    found.files++;
+    const place = `file ${relative(dataDir, path)}`;
+    const { hits, bytes } = await needles.search(
+      createReadStream(path, { highWaterMark: 1_048_576 }) as AsyncIterable<Buffer>,
+      place,
+    );
+    found.bytes += bytes;
+    found.hits.push(...hits);
   }
   return found;
 }
 
-async function filesBelow(folder: string): Promise<string[]> {
-  try {
-    const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-    return entries
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
+async function filesOf(dataDir: string): Promise<string[]> {
+  const paths: string[] = [];
+  for (const entry of await readdir(dataDir, { withFileTypes: true })) {
+    const path = join(dataDir, entry.name);
+    if (entry.isFile()) paths.push(path);
+    if (!entry.isDirectory() || entry.name === DATABASE_FOLDER) continue;
+    for (const below of await readdir(path, { recursive: true, withFileTypes: true })) {
+      if (below.isFile()) paths.push(join(below.parentPath, below.name));
+    }
   }
+  return paths;
 }
 
 /** A search that finds nothing proves something only if it finds what is there. */
@@ -140,7 +148,7 @@ async function proveSearch(client: pg.Client, dataDir: string | undefined): Prom
     await client.query('DELETE FROM setting WHERE name = $1', [name]);
   }
   if (dataDir === undefined) return;
-  const path = join(dataDir, 'blobs', name);
+  const path = join(dataDir, name);
   await writeFile(path, Buffer.concat([randomBytes(1_048_570), hidden]), { mode: 0o600 });
   try {
     const { hits } = await searchFiles(dataDir, needles);
