@@ -357,7 +357,7 @@ describe('kBr', () => {
     const { keysJwk, privateJwk } = await keyPair();
     const authorized = await authorize(server, alice, { scope: `${APP_KEY} keys:read`, keysJwk });
     const { body } = await exchange(server, authorized, audiences.keys).expect(200);
-    const opened = await openScopedKeys(privateJwk, body.keys_jwe);
+    const opened = await openScopedKeys(body.keys_jwe, privateJwk);
     const [{ keys_changed_at }] = await server.db.query(
       `SELECT keys_changed_at FROM account WHERE uid = $1`,
       [alice.uid],

@@ -41,7 +41,7 @@ import { VerificationService } from './verification.service.ts';
     SessionStrategy,
     VerificationService,
   ],
-  exports: [AccountsService, HawkService, InvitationsService, SessionsService, VerificationService],
+  exports: [AccountsService, InvitationsService, SessionStrategy, VerificationService],
 })
 export class AccountsModule implements OnModuleInit {
   constructor(

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { IsNull, Not, Repository } from 'typeorm';
+import { In, IsNull, Not, Repository } from 'typeorm';
 import { xor } from '#lib/crypto';
 import { type CreateAccount, Failure, type Login, type SignedIn } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
@@ -120,13 +120,16 @@ export class AccountsService {
     );
   }
 
-  /** The verified account of an address, in any case; undefined when there is none. */
-  async uidByVerifiedEmail(email: string): Promise<string | undefined> {
-    const account = await this.accounts.findOne({
-      select: { uid: true },
-      where: { normalEmail: email.toLowerCase(), verifiedAt: Not(IsNull()) },
+  /** The uids of the verified accounts among these addresses, by the address in lower case. */
+  async findVerified(emails: readonly string[]): Promise<Map<string, string>> {
+    const accounts = await this.accounts.find({
+      select: { uid: true, normalEmail: true },
+      where: {
+        normalEmail: In(emails.map((email) => email.toLowerCase())),
+        verifiedAt: Not(IsNull()),
+      },
     });
-    return account?.uid;
+    return new Map(accounts.map(({ uid, normalEmail }) => [normalEmail, uid]));
   }
 
   /** An account's address, and whether it is verified; undefined when there is no such account. */

@@ -1,15 +1,17 @@
 import {
   createParamDecorator,
   type ExecutionContext,
+  Inject,
   Injectable,
   type RawBodyRequest,
 } from '@nestjs/common';
-import { AuthGuard, PassportStrategy } from '@nestjs/passport';
+import { PassportStrategy } from '@nestjs/passport';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { FastifyRequest } from 'fastify';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
 import { Clock } from '../platform/clock.ts';
+import { StrategyGuard } from '../platform/strategy.guard.ts';
 import { HawkService } from './hawk.service.ts';
 
 interface Row {
@@ -43,10 +45,9 @@ export class KeyFetchStrategy extends PassportStrategy(Strategy, 'fxa-key-fetch'
 
 /** Lets in who holds a keyFetchToken that was not used yet. */
 @Injectable()
-export class KeyFetchGuard extends AuthGuard('fxa-key-fetch') {
-  override handleRequest<User>(error: unknown, user: User): User {
-    if (error) throw error as Error;
-    return user;
+export class KeyFetchGuard extends StrategyGuard {
+  constructor(@Inject(KeyFetchStrategy) strategy: KeyFetchStrategy) {
+    super(strategy);
   }
 }
 

@@ -9,8 +9,8 @@ const scrypt = promisify<Buffer, Buffer, number, object, Buffer>(scryptCallback)
 
 /** onepw v1: 64 MiB and about a tenth of a second each. */
 const COST = { N: 65_536, r: 8, p: 1, maxmem: 80 * 1024 * 1024 };
-/** Callers beyond these are told to come back: a queue without end would answer nobody. */
-const WAITING_MAX = 64;
+/** Callers in line per stretching at work; beyond, they are told to come back in time. */
+const WAITING_MAX = 32;
 
 /** What a password check needs, as the account table keeps it. 32 bytes each. */
 export interface Verifier {
@@ -69,11 +69,12 @@ export class PasswordsService {
 
   /** Who waited inherits the place of the one who leaves, so `running` does not change then. */
   private async turn(): Promise<void> {
-    if (this.running < this.config.limits.scryptConcurrency) {
+    const { scryptConcurrency } = this.config.limits;
+    if (this.running < scryptConcurrency) {
       this.running++;
       return;
     }
-    if (this.waiting.length >= WAITING_MAX) {
+    if (this.waiting.length >= WAITING_MAX * scryptConcurrency) {
       throw new Failure('unavailable', 'Too many people are signing in. Try again shortly.', {
         headers: { 'retry-after': '5' },
         extra: { retryAfter: 5 },

@@ -1,15 +1,17 @@
 import {
   createParamDecorator,
   type ExecutionContext,
+  Inject,
   Injectable,
   type RawBodyRequest,
 } from '@nestjs/common';
-import { AuthGuard, PassportStrategy } from '@nestjs/passport';
+import { PassportStrategy } from '@nestjs/passport';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { FastifyRequest } from 'fastify';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
 import { Failure } from '#lib/protocol';
+import { StrategyGuard } from '../platform/strategy.guard.ts';
 import { HawkService } from './hawk.service.ts';
 
 /** The signed-in device that a request comes from. */
@@ -64,11 +66,9 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'fxa-session') {
 
 /** Lets in who holds a session of an account, verified or not. */
 @Injectable()
-export class SessionGuard extends AuthGuard('fxa-session') {
-  /** passport-custom hands failures over as they are; keep our own error. */
-  override handleRequest<User>(error: unknown, user: User): User {
-    if (error) throw error as Error;
-    return user;
+export class SessionGuard extends StrategyGuard {
+  constructor(@Inject(SessionStrategy) strategy: SessionStrategy) {
+    super(strategy);
   }
 }
 

@@ -2,20 +2,20 @@ import { createHash } from 'node:crypto';
 import {
   applyDecorators,
   createParamDecorator,
-  type CanActivate,
   type ExecutionContext,
   Injectable,
   SetMetadata,
   UseGuards,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { AuthGuard, PassportStrategy } from '@nestjs/passport';
+import { PassportStrategy } from '@nestjs/passport';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { FastifyRequest } from 'fastify';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
 import { type Api, type ApiScope, audiences, Failure } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
+import { StrategyGuard } from '../platform/strategy.guard.ts';
 
 /** Who is calling through which app, and what the token allows. */
 export interface Grant {
@@ -70,9 +70,12 @@ const REQUIRES = 'requires';
 
 /** Refuses a token that was issued for another API, or without one of the scopes asked for. */
 @Injectable()
-export class BearerGuard extends AuthGuard('bearer') implements CanActivate {
-  constructor(private readonly reflector: Reflector) {
-    super();
+export class BearerGuard extends StrategyGuard {
+  constructor(
+    strategy: BearerStrategy,
+    private readonly reflector: Reflector,
+  ) {
+    super(strategy);
   }
 
   override async canActivate(context: ExecutionContext): Promise<boolean> {
@@ -94,12 +97,6 @@ export class BearerGuard extends AuthGuard('bearer') implements CanActivate {
       });
     }
     return true;
-  }
-
-  /** passport-custom hands failures over as they are; keep our own error. */
-  override handleRequest<User>(error: unknown, user: User): User {
-    if (error) throw error as Error;
-    return user;
   }
 }
 

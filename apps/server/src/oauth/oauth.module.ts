@@ -15,7 +15,7 @@ import { ScopedKeyController } from './scoped-key.controller.ts';
   imports: [AccountsModule],
   controllers: [InteractionController, ScopedKeyController, FxaTokenController],
   providers: [AuthorityService, BearerStrategy, ClientsService],
-  exports: [ClientsService],
+  exports: [BearerStrategy, ClientsService],
 })
 export class OAuthModule implements OnModuleInit {
   constructor(

@@ -57,7 +57,8 @@ export function makeProvider(parts: ProviderParts): Provider {
     clientAuthMethods: ['none'],
     allowOmittingSingleRegisteredRedirectUri: true,
     ttl: {
-      AccessToken: ACCESS_TOKEN_SECONDS,
+      AccessToken: (_ctx, { resourceServer }) =>
+        resourceServer?.accessTokenTTL ?? ACCESS_TOKEN_SECONDS,
       AuthorizationCode: 600,
       IdToken: 3600,
       Interaction: 3600,
