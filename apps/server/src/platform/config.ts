@@ -27,6 +27,7 @@ export const Environment = z.object({
   STORAGE_PAGE_RECORDS_MAX: bytes(1000),
   FILES_FILE_BYTES_MAX: bytes(5_368_709_120),
   FILES_QUOTA_BYTES: bytes(21_474_836_480),
+  FILES_IDLE_SECONDS: seconds(60),
   BODY_BYTES_MAX: bytes(131_072),
   HAWK_SKEW_SECONDS: seconds(60),
 });
@@ -109,6 +110,8 @@ function limitsOf(env: Environment) {
     filesFileBytesMax: env.FILES_FILE_BYTES_MAX,
     /** Per account and app. */
     filesQuotaBytes: env.FILES_QUOTA_BYTES,
+    /** After which an upload that stands still is broken off. */
+    filesIdleSeconds: env.FILES_IDLE_SECONDS,
     /** JSON bodies of every API but storage and files. */
     bodyBytesMax: env.BODY_BYTES_MAX,
     hawkSkewSeconds: env.HAWK_SKEW_SECONDS,
