@@ -1,6 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { mintToken, deriveTokenKey, signHawk, utf8 } from '#lib/crypto';
-import type { Clock } from '../../apps/server/src/platform/clock.ts';
+import { type IncomingHttpHeaders, type IncomingMessage, request as send } from 'node:http';
+import { text as readAll } from 'node:stream/consumers';
+import {
+  deriveTokenKey,
+  type HawkArtifacts,
+  hawkMac,
+  hawkPayloadHash,
+  mintToken,
+  utf8,
+} from '#lib/crypto';
 import { SettingsService } from '../../apps/server/src/platform/settings.service.ts';
 import type { TestServer } from './test-server.ts';
 
@@ -8,15 +16,21 @@ import type { TestServer } from './test-server.ts';
 export interface StorageAnswer {
   status: number;
   text: string;
-  headers: Headers;
+  headers: IncomingHttpHeaders;
   json(): any; // eslint-disable-line @typescript-eslint/no-explicit-any -- response bodies are what we assert on
 }
 
 /** What a request has besides its method and path. */
 export interface StorageRequestOptions {
+  /** Text as it is, anything else as JSON. */
   body?: unknown;
-  type?: string;
+  /** Undefined sends none. */
+  type?: string | undefined;
   headers?: Record<string, string>;
+  /** Goes over what would be signed. */
+  signed?: Partial<HawkArtifacts> & { id?: string; key?: string };
+  /** Goes over the whole header; empty for none. */
+  authorization?: string;
 }
 
 /** Where and as whom. `uid` is the one in the paths; the token decides whether it may. */
@@ -25,48 +39,67 @@ export interface StorageCredentials {
   id: string;
   key: string;
   uid: number;
-  clock?: Pick<Clock, 'now'>;
+  /** Seconds since 1970. */
+  seconds(): number;
 }
 
-/** A client of the storage API that signs each request. Paths are below `/storage/1.5/<uid>`. */
-export function storageClient({ url, id, key, uid, clock }: StorageCredentials) {
-  const base = `${url}/storage/1.5/${uid}`;
+export type StorageClient = ReturnType<typeof storageClient>;
+
+/**
+ * A client of the storage API that signs each request. Paths are below `/storage/1.5/<uid>`, or
+ * whole after a `!`, and are sent as they are, however odd.
+ */
+export function storageClient({ url, id, key, uid, seconds }: StorageCredentials) {
+  const { hostname, port } = new URL(url);
 
   const request = async (
     method: string,
     path: string,
-    { body, type = 'application/json', headers }: StorageRequestOptions = {},
+    options: StorageRequestOptions = {},
   ): Promise<StorageAnswer> => {
-    const text = typeof body === 'string' ? body : JSON.stringify(body);
-    const address = path.startsWith('http') ? path : base + path;
-    const authorization = await signHawk({
-      id,
-      key: utf8(key),
-      method,
-      url: address,
-      ts: Math.floor((clock?.now() ?? new Date()).getTime() / 1000),
+    const { body, headers, signed } = options;
+    const type = 'type' in options ? options.type : 'application/json';
+    const content =
+      body === undefined || typeof body === 'string' || Buffer.isBuffer(body)
+        ? body
+        : JSON.stringify(body);
+    const bytes = content === undefined ? undefined : Buffer.from(content as string);
+    const target = path.startsWith('!') ? path.slice(1) : `/storage/1.5/${uid}${path}`;
+    const artifacts = {
+      ts: seconds(),
       nonce: randomBytes(6).toString('base64url'),
-      ...(text !== undefined && { payload: { contentType: type, body: utf8(text) } }),
-    });
-    const response = await fetch(address, {
       method,
-      headers: {
-        authorization,
-        ...(text !== undefined && { 'content-type': type }),
-        ...headers,
-      },
-      ...(text !== undefined && { body: text }),
+      path: target,
+      host: hostname,
+      port: Number(port),
+      ...(bytes && { hash: hawkPayloadHash(type ?? '', bytes) }),
+      ...signed,
+    };
+    const mac = hawkMac(utf8(signed?.key ?? key), artifacts);
+    const { ts, nonce, hash } = artifacts;
+    const attributes = { id: signed?.id ?? id, ts, nonce, ...(hash && { hash }), mac };
+    const list = Object.entries(attributes).map(([name, value]) => `${name}="${value}"`);
+    const authorization = options.authorization ?? `Hawk ${list.join(', ')}`;
+
+    const response = await new Promise<IncomingMessage>((done, fail) => {
+      const sent = send({ hostname, port, method, path: target }, done).on('error', fail);
+      if (authorization !== '') sent.setHeader('authorization', authorization);
+      if (bytes && type !== undefined) sent.setHeader('content-type', type);
+      for (const [name, value] of Object.entries(headers ?? {})) sent.setHeader(name, value);
+      sent.setHeader('content-length', bytes?.length ?? 0);
+      sent.end(bytes);
     });
-    const answer = await response.text();
+    const text = await readAll(response);
     return {
-      status: response.status,
-      text: answer,
+      status: response.statusCode ?? 0,
+      text,
       headers: response.headers,
-      json: () => JSON.parse(answer),
+      json: () => JSON.parse(text),
     };
   };
 
   return {
+    uid,
     request,
     get: (path: string, headers: Record<string, string> = {}) => request('GET', path, { headers }),
     delete: (path: string, headers: Record<string, string> = {}) =>
@@ -87,18 +120,21 @@ export async function storageCredentials(
   const [own] = await server.app.get(SettingsService).syncSecrets();
   const id = mintToken(secret ?? own, {
     node: server.url,
-    expires: Math.floor(server.clock.now().getTime() / 1000) + 300,
+    expires: server.clock.seconds() + 300,
     salt: randomBytes(3).toString('hex'),
     ...claims,
   });
   const key = deriveTokenKey(secret ?? own, id);
-  return { url: server.url, id, key, uid: claims.uid, clock: server.clock };
+  return { url: server.url, id, key, uid: claims.uid, seconds: () => server.clock.seconds() };
 }
+
+let lastUid = 1_000_000;
 
 /** A client of a store of its own. */
 export async function storageUser(
   server: TestServer,
-  claims: Record<string, unknown> & { uid: number },
-) {
-  return storageClient(await storageCredentials(server, claims));
+  claims: Record<string, unknown> = {},
+): Promise<StorageClient> {
+  lastUid += 1;
+  return storageClient(await storageCredentials(server, { uid: lastUid, ...claims }));
 }

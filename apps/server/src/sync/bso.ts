@@ -50,7 +50,6 @@ const Ttl = z.number().int().min(0).max(999_999_999);
 const KNOWN_BAD_IV = /"IV":\s*"AAAAAAAAAAAAAAAAAAAAAA=="/;
 
 /** NUL, and halves of surrogate pairs: no text of UTF-8 in PostgreSQL can hold them. */
-// eslint-disable-next-line no-control-regex -- NUL is what it looks for
 const UNSTORABLE = /\u0000|\p{Cs}/u;
 
 /**
