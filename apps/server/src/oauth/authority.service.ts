@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Injectable, Logger } from '@nestjs/common';
+import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { JWKS } from 'oidc-provider';
 import type Provider from 'oidc-provider';
@@ -16,10 +16,14 @@ import { adapters } from './oidc.adapter.ts';
 import { makeProvider } from './provider.ts';
 import { audiencesOf } from './resources.ts';
 
+/** An hour. */
+const PURGE_MS = 3_600_000;
+
 /** Holds the provider, its keys, and the grants that accounts give to apps. */
 @Injectable()
-export class AuthorityService {
+export class AuthorityService implements OnModuleDestroy {
   private readonly logger = new Logger('oauth');
+  private timer?: NodeJS.Timeout;
   private made?: { provider: Provider; handle: ReturnType<Provider['callback']> };
 
   constructor(
@@ -50,6 +54,21 @@ export class AuthorityService {
       this.logger.error({ event: 'crash', error: error.stack });
     });
     this.made = { provider, handle: provider.callback() };
+    await this.purge();
+    this.timer = setInterval(() => {
+      this.purge().catch((error: unknown) => {
+        this.logger.warn({ event: 'purge-failed', error: String(error) });
+      });
+    }, PURGE_MS).unref();
+  }
+
+  onModuleDestroy(): void {
+    clearInterval(this.timer);
+  }
+
+  /** Removes what expired: every browser, code and token leaves a row behind. */
+  async purge(): Promise<void> {
+    await this.db.query(`DELETE FROM oidc WHERE expires_at <= $1`, [this.clock.now()]);
   }
 
   get provider(): Provider {

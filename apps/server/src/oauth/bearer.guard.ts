@@ -70,7 +70,7 @@ const REQUIRES = 'requires';
 
 /** Refuses a token that was issued for another API, or without one of the scopes asked for. */
 @Injectable()
-export class BearerGuard extends StrategyGuard {
+class BearerGuard extends StrategyGuard {
   constructor(
     strategy: BearerStrategy,
     private readonly reflector: Reflector,

@@ -5,7 +5,7 @@ import { type Api, apiByScope, audiences } from '#lib/protocol';
 export const ACCESS_TOKEN_SECONDS = 3600;
 
 /** The scopes that each API honours, by audience. */
-export const scopesByAudience: ReadonlyMap<string, readonly string[]> = new Map(
+const scopesByAudience: ReadonlyMap<string, readonly string[]> = new Map(
   (Object.keys(audiences) as Api[]).map((api) => [
     audiences[api],
     Object.keys(apiByScope).filter((scope) => apiByScope[scope as keyof typeof apiByScope] === api),
