@@ -59,7 +59,7 @@ export class FilesService {
     const place = { ...path, clientId: caller.clientId };
     const release = await this.admit(place, claims);
     try {
-      const blob = await this.blobs.put(body);
+      const blob = await this.store(body);
       if (claims.sha256 !== undefined && claims.sha256 !== blob.sha256) {
         await this.blobs.remove(blob.id);
         throw new Failure('digest-mismatch', 'The body is not what Content-Digest says.');
@@ -180,6 +180,18 @@ export class FilesService {
       if (left > 0) this.underWay.set(key, left);
       else this.underWay.delete(key);
     };
+  }
+
+  /** @throws Failure `malformed`, which nobody hears, when the sender went away in the middle */
+  private async store(body: Readable): Promise<StoredBlob> {
+    // Left open when the store fails, so that the refusal still reaches the sender.
+    const chunks = body.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
+    try {
+      return await this.blobs.put(chunks);
+    } catch (cause) {
+      if (!body.destroyed || body.readableEnded) throw cause;
+      throw new Failure('malformed', 'The upload broke off.', { cause });
+    }
   }
 
   /** Makes a blob the file; whichever blob is not needed any more is removed. */

@@ -1,8 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import type { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import { Config } from '../../platform/config.ts';
 import { BlobStore, type ByteRange, type StoredBlob } from './blob-store.ts';
@@ -100,17 +99,11 @@ async function writeDurably(
   try {
     const hash = createHash('sha256');
     let size = 0;
-    await pipeline(
-      source,
-      async function* (chunks: AsyncIterable<Uint8Array>) {
-        for await (const chunk of chunks) {
-          hash.update(chunk);
-          size += chunk.length;
-          yield chunk;
-        }
-      },
-      file.createWriteStream({ autoClose: false, highWaterMark: 262_144 }),
-    );
+    for await (const chunk of source) {
+      hash.update(chunk);
+      size += chunk.length;
+      await file.writeFile(chunk); // appends: it goes on from where the last one ended
+    }
     await file.datasync();
     return { size, sha256: hash.digest('base64url') };
   } finally {
