@@ -168,6 +168,13 @@ describe('a token', () => {
     await expectRefused(() => client.get('/info/collections'), /expired/);
   });
 
+  it('names its user in one spelling', async () => {
+    for (const spelling of [`0${user.uid}`, `${user.uid}.0`, `+${user.uid}`, `${user.uid}%20`]) {
+      const path = `!/storage/1.5/${spelling}/info/collections`;
+      await expectRefused(() => user.get(path), /another user/);
+    }
+  });
+
   it('is good under both of the paths of the API', async () => {
     await user.put('/storage/c/a', { payload: 'x' });
     const alias = await user.get(`!/1.5/${user.uid}/storage/c/a`);

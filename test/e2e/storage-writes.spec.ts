@@ -11,6 +11,7 @@ beforeAll(async () => {
     STORAGE_POST_BYTES_MAX: '10000',
     STORAGE_POST_RECORDS_MAX: '10',
     STORAGE_PAGE_RECORDS_MAX: '15',
+    STORAGE_PAGE_BYTES_MAX: '6000',
   });
 });
 afterAll(() => server.stop());
@@ -179,6 +180,29 @@ it('cuts a list without a limit, and says where it goes on', async () => {
   const rest = await user.get(`/storage/c?sort=oldest&limit=1000&offset=${offset}`);
   expect(rest.json()).toEqual(['b5', 'b6', 'b7', 'b8', 'b9']);
   expect(rest.headers['x-weave-next-offset']).toBeUndefined();
+});
+
+it('cuts a list by its bytes too, and loses nothing', async () => {
+  const sizes = [1, 4000, 1999, 1, 0, 5000, 5000, 5000, 3];
+  for (const [i, size] of sizes.entries()) {
+    await user.put(`/storage/c/r${i}`, { payload: 'x'.repeat(size), sortindex: i % 2 });
+  }
+  for (const sort of ['oldest', 'newest', 'index']) {
+    const seen: [id: string, size: number][] = [];
+    let offset = '';
+    for (;;) {
+      const page = await user.get(`/storage/c?full=1&sort=${sort}${offset}`);
+      const records = page.json() as { id: string; payload: string }[];
+      const lengths = records.map(({ payload }) => payload.length);
+      expect(lengths.slice(0, -1).reduce((a, b) => a + b, 0)).toBeLessThan(6000);
+      seen.push(...records.map(({ id, payload }): [string, number] => [id, payload.length]));
+      const next = page.headers['x-weave-next-offset'];
+      if (next === undefined) break;
+      offset = `&offset=${String(next)}`;
+    }
+    expect(seen.sort()).toEqual(sizes.map((size, i) => [`r${i}`, size]));
+  }
+  expect((await user.get('/storage/c?sort=oldest')).json()).toHaveLength(sizes.length);
 });
 
 describe('conditions', () => {

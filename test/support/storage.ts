@@ -40,7 +40,7 @@ export interface StorageCredentials {
   key: string;
   uid: number;
   /** Seconds since 1970. */
-  seconds(): number;
+  seconds: () => number;
 }
 
 export type StorageClient = ReturnType<typeof storageClient>;

@@ -25,6 +25,7 @@ export const Environment = z.object({
   STORAGE_POST_BYTES_MAX: bytes(2_097_152),
   STORAGE_QUOTA_BYTES: bytes(2_147_483_648),
   STORAGE_PAGE_RECORDS_MAX: bytes(1000),
+  STORAGE_PAGE_BYTES_MAX: bytes(8_388_608),
   FILES_FILE_BYTES_MAX: bytes(5_368_709_120),
   FILES_QUOTA_BYTES: bytes(21_474_836_480),
   FILES_IDLE_SECONDS: seconds(60),
@@ -107,6 +108,8 @@ function limitsOf(env: Environment) {
     /** Per collection. */
     storageQuotaBytes: env.STORAGE_QUOTA_BYTES,
     storagePageRecordsMax: env.STORAGE_PAGE_RECORDS_MAX,
+    /** A page ends with the payload that reaches it. */
+    storagePageBytesMax: env.STORAGE_PAGE_BYTES_MAX,
     filesFileBytesMax: env.FILES_FILE_BYTES_MAX,
     /** Per account and app. */
     filesQuotaBytes: env.FILES_QUOTA_BYTES,

@@ -1,18 +1,31 @@
 import { type ListQuery, NO_SORTINDEX } from './list-query.ts';
 import type { Hundredths } from './weave-time.ts';
 
-/** A record as it is read; without a payload when only ids were asked for. */
+/** A record as it is read. */
 export interface BsoRow {
   id: string;
   modified: Hundredths;
   sortindex: number | null;
-  payload?: string;
+  /** Empty when only ids were asked for. */
+  payload: string;
+}
+
+/** A row of a page. */
+export interface ListRow {
+  last_modified: Hundredths;
+  /** Null on the one row of a collection without a fitting record. */
+  id: string | null;
+  modified: Hundredths;
+  sortindex: number | null;
+  /** Null beyond the page. */
+  payload: string | null;
 }
 
 /**
  * Reads a page and its collection's time in one statement, so in one snapshot: no lock is needed
  * for the two to agree. A collection without a fitting record is one row without an id. One row
- * more than the limit is read, to know whether there is a next page.
+ * more than the limit is read, to know whether there is a next page; of records beyond the bytes of
+ * a page the payload stays where it is.
  */
 export function listStatement(
   place: {
@@ -20,6 +33,8 @@ export function listStatement(
     collection: string;
     now: Hundredths;
     modifiedSince: Hundredths | undefined;
+    /** A page ends with the payload that reaches it. */
+    bytesMax: number;
   },
   query: ListQuery,
 ): [text: string, parameters: unknown[]] {
@@ -41,14 +56,21 @@ export function listStatement(
     filters.push(`c.modified > ${value(place.modifiedSince)}`);
   }
   const limit = value(query.limit === 0 ? 0 : query.limit + 1);
+  const sorting = `${key} ${order}, r.id ${order}`;
+  const [columns, payload] = query.full
+    ? [
+        `r.payload, sum(r.bytes) OVER (ORDER BY ${sorting} ROWS UNBOUNDED PRECEDING) - r.bytes AS offset_bytes`,
+        `CASE WHEN b.offset_bytes < ${value(place.bytesMax)} THEN b.payload END`,
+      ]
+    : ['r.bytes', `''`];
   return [
-    `SELECT c.modified AS last_modified, b.*
+    `SELECT c.modified AS last_modified, b.id, b.modified, b.sortindex, ${payload} AS payload
        FROM user_collection c
        LEFT JOIN LATERAL (
-         SELECT r.id, r.modified, r.sortindex, ${key} AS place${query.full ? ', r.payload' : ''}
+         SELECT r.id, r.modified, r.sortindex, ${key} AS place, ${columns}
            FROM bso r
           WHERE ${filters.join(' AND ')}
-          ORDER BY ${key} ${order}, r.id ${order}
+          ORDER BY ${sorting}
           LIMIT ${limit}
        ) b ON true
       WHERE c.uid = $1 AND c.collection = $2 AND NOT c.deleted

@@ -7,7 +7,7 @@ import { Config } from '../platform/config.ts';
 import type { BsoChange } from './bso.ts';
 import { changed } from './conditions.ts';
 import { type ListQuery, type Mark, NO_SORTINDEX } from './list-query.ts';
-import { type BsoRow, listStatement } from './storage.queries.ts';
+import { type BsoRow, type ListRow, listStatement } from './storage.queries.ts';
 import { type Hundredths, toHundredths } from './weave-time.ts';
 
 /** One collection of a store: its time, and what lives in it. */
@@ -95,17 +95,17 @@ export class StorageService {
     query: ListQuery,
     modifiedSince: Hundredths | undefined,
   ): Promise<Page> {
-    const place = { uid, collection, now: this.now(), modifiedSince };
-    const rows = await this.db.query<({ last_modified: number } & (BsoRow | { id: null }))[]>(
-      ...listStatement(place, query),
-    );
-    const found = rows.filter((row) => row.id !== null);
-    const records = found.slice(0, query.limit);
+    const bytesMax = this.config.limits.storagePageBytesMax;
+    const place = { uid, collection, now: this.now(), modifiedSince, bytesMax };
+    const rows = await this.db.query<ListRow[]>(...listStatement(place, query));
+    const isInPage = (row: ListRow): row is ListRow & BsoRow =>
+      row.id !== null && row.payload !== null;
+    const records = rows.slice(0, query.limit).filter(isInPage);
     const last = records.at(-1);
     return {
       modified: rows[0]?.last_modified ?? 0,
       records,
-      next: last && found.length > records.length ? markOf(last, query) : undefined,
+      next: last && rows.length > records.length ? markOf(last, query) : undefined,
     };
   }
 

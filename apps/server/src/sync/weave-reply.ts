@@ -56,7 +56,7 @@ export function sendList(
 }
 
 /** A record with its time's two decimals. JSON escapes every line feed, so it is one line. */
-export function bsoJson({ id, modified, sortindex, payload = '' }: BsoRow): string {
+export function bsoJson({ id, modified, sortindex, payload }: BsoRow): string {
   const index = sortindex === null ? '' : `,"sortindex":${sortindex}`;
   return `{"id":${JSON.stringify(id)},"modified":${weaveTime(modified)}${index},"payload":${JSON.stringify(payload)}}`;
 }
