@@ -15,7 +15,7 @@ export interface Conditions {
  *
  * @throws Failure `invalid-parameter` for both at once, or one that is not a time
  */
-export function readConditions(headers: IncomingHttpHeaders): Conditions {
+function readConditions(headers: IncomingHttpHeaders): Conditions {
   const read = (name: string) => {
     const text = headers[name];
     return typeof text === 'string' ? parseWeaveTime(text) : undefined;
