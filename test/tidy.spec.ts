@@ -40,7 +40,10 @@ describe('The repository', () => {
   });
 
   it('keeps files short enough to read at once', () => {
-    const long = sources.filter((path) => read(path).split('\n').length > 401);
+    // A specification may be long: it is read one test at a time.
+    const long = sources.filter(
+      (path) => !path.endsWith('.spec.ts') && read(path).split('\n').length > 401,
+    );
     expect(long).toEqual([]);
   });
 
