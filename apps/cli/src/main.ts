@@ -1,44 +1,71 @@
 import { Command, CommanderError } from 'commander';
-import { accountCommands } from './commands/account.ts';
-import { filesCommands } from './commands/files.ts';
-import { inviteCommand } from './commands/invite.ts';
-import { keysCommands } from './commands/keys.ts';
-import { sharingCommands } from './commands/sharing.ts';
-import { describeError, exitCodeOf } from './exit-codes.ts';
+import { ClientError, IntegrityError } from '#lib/client';
+import { accept } from './commands/accept.ts';
+import { get } from './commands/get.ts';
+import { inbox } from './commands/inbox.ts';
+import { invite } from './commands/invite.ts';
+import { keys } from './commands/keys.ts';
+import { ls } from './commands/ls.ts';
+import { put } from './commands/put.ts';
+import { rm } from './commands/rm.ts';
+import { share } from './commands/share.ts';
+import { sharePassword } from './commands/share-password.ts';
+import { shares } from './commands/shares.ts';
+import { signIn } from './commands/sign-in.ts';
+import { signOut } from './commands/sign-out.ts';
+import { signUp } from './commands/sign-up.ts';
+import { verify } from './commands/verify.ts';
+import { whoami } from './commands/whoami.ts';
+import { addCommonOptions, type Common } from './options.ts';
+import { Refused } from './refused.ts';
 
-const program = new Command('lockstep')
-  .description(
-    'An end-to-end encrypted backend: accounts, keys, files and sharing from a terminal.',
-  )
-  .option('--url <url>', 'the server', process.env['LOCKSTEP_URL'] ?? 'http://localhost:8000')
-  .option('--profile <name>', 'whose sign-in on this machine', 'default')
-  .option('--json', 'print results and errors as JSON, one line each')
-  .showHelpAfterError('(lockstep --help shows every command)')
-  .exitOverride()
+const program = addCommonOptions(new Command('lockstep'))
+  .description('Files and secrets that the server cannot read.')
   .addHelpText(
     'after',
-    `
-Examples:
-  $ lockstep sign-up alice@example.org
-  $ lockstep share holiday.jpg --to bob@example.org
-  $ lockstep inbox
-
-Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no answer from the server,
-4 something from the server did not pass a check.`,
+    [
+      '',
+      'Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no answer from the server,',
+      '4 something from the server did not pass a check.',
+      '',
+      'Examples:',
+      '  $ lockstep sign-up alice@example.org',
+      '  $ lockstep share holiday.jpg --to bob@example.org',
+      '  $ lockstep inbox',
+    ].join('\n'),
   );
-
-accountCommands(program);
-keysCommands(program);
-filesCommands(program);
-sharingCommands(program);
-inviteCommand(program);
+for (const command of [
+  ...[signUp, verify, signIn, signOut, whoami, keys],
+  ...[put, ls, get, rm],
+  ...[share, sharePassword, inbox, accept, shares, invite],
+]) {
+  program.addCommand(command);
+}
+for (const command of [program, ...program.commands, ...keys.commands]) command.exitOverride();
 
 try {
   await program.parseAsync();
 } catch (error) {
+  process.exitCode = exitCodeOf(error);
   // Commander has said it already.
   if (!(error instanceof CommanderError)) {
-    process.stderr.write(`${describeError(error, process.argv.includes('--json'))}\n`);
+    const { json } = program.opts<Common>();
+    process.stderr.write(`${json === true ? asJson(error) : `lockstep: ${wordsOf(error)}`}\n`);
   }
-  process.exitCode = exitCodeOf(error);
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof Refused) return error.exitCode;
+  if (error instanceof IntegrityError) return 4;
+  return error instanceof ClientError && ['network', 'timeout'].includes(error.code) ? 3 : 1;
+}
+
+function asJson(error: unknown): string {
+  const isNamed = error instanceof ClientError || error instanceof IntegrityError;
+  return JSON.stringify({ error: isNamed ? error.code : 'error', message: wordsOf(error) });
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
+import { Refused } from './refused.ts';
 
 /** Where a password may come from, besides a person at a terminal. */
 export interface PasswordSource {
@@ -10,7 +11,7 @@ export interface PasswordSource {
 /**
  * The password: from --password-file, else from LOCKSTEP_PASSWORD, else asked for without echo.
  *
- * @throws Error when there is neither one nor a terminal to ask on
+ * @throws Refused when there is neither one nor a terminal to ask on
  */
 export async function readPassword({ passwordFile }: PasswordSource, ask: string): Promise<string> {
   if (passwordFile !== undefined) {
@@ -18,9 +19,18 @@ export async function readPassword({ passwordFile }: PasswordSource, ask: string
   }
   const given = process.env['LOCKSTEP_PASSWORD'];
   if (given !== undefined && given !== '') return given;
-  if (!process.stdin.isTTY) {
-    throw new Error('No password: set LOCKSTEP_PASSWORD, or give --password-file.');
-  }
+  return prompt(ask, 'No password: set LOCKSTEP_PASSWORD, or give --password-file.');
+}
+
+/** A secret to share: from a file, `-` for standard input, else asked for without echo. */
+export async function readSecret(path: string | undefined, ask: string): Promise<string> {
+  if (path === undefined) return prompt(ask, 'No secret: give --secret-file.');
+  return (await readFile(path === '-' ? '/dev/stdin' : path, 'utf8')).replace(/\r?\n$/, '');
+}
+
+/** @throws Refused with the reason given, when there is no terminal to ask on */
+async function prompt(ask: string, otherwise: string): Promise<string> {
+  if (!process.stdin.isTTY) throw new Refused(otherwise, 2);
   process.stderr.write(ask);
   const silent = new Writable({
     write: (_chunk, _encoding, done) => {

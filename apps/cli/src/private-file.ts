@@ -33,6 +33,11 @@ export async function writePrivateFile(path: string, value: unknown): Promise<vo
   await rename(temporary, path);
 }
 
+/** Makes a folder that is its owner's alone. */
+export async function makePrivateFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+}
+
 /** Removes the file if it is there. */
 export async function removePrivateFile(path: string): Promise<void> {
   await rm(path, { force: true });

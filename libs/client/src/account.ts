@@ -122,10 +122,24 @@ export class Account {
     return (await this.#server.http.json(ask, EmailStatus)).verified;
   }
 
-  /** Ends the session on the server. */
-  async signOut(): Promise<void> {
-    const url = '/auth/v1/session/destroy';
-    await this.#server.http.run(this.signed({ method: 'POST', url, json: {} }));
+  /** Ends the session on the server, and with it what was granted to apps in it. */
+  signOut(): Promise<void> {
+    return Account.endSession(this.#server, this.sessionToken);
+  }
+
+  /**
+   * Ends a session that was kept, for devices that keep nothing else of the account.
+   *
+   * @param sessionToken - 64 hex digits
+   */
+  static async endSession(server: Server, sessionToken: string): Promise<void> {
+    const ask: Ask = { method: 'POST', url: '/auth/v1/session/destroy', json: {} };
+    await server.http.run(withSession(ask, fromHex(sessionToken)));
+  }
+
+  /** 64 hex digits. It allows everything but opening data, and is to be kept as secret. */
+  get sessionToken(): string {
+    return toHex(this.#sessionToken);
   }
 
   /**
@@ -186,11 +200,7 @@ export class Account {
 
   /** Adds the session's signature to a request. */
   signed(ask: Ask): Ask {
-    const { id, reqHMACkey } = deriveToken(this.#sessionToken, 'sessionToken');
-    return {
-      ...ask,
-      authorization: hawk({ id: toHex(id), key: reqHMACkey }, { signsPayload: true }),
-    };
+    return withSession(ask, this.#sessionToken);
   }
 
   /** @internal For the authorization of an app. */
@@ -202,6 +212,14 @@ export class Account {
 async function stretch(email: string, password: string) {
   const stretched = await quickStretch(email, password);
   return { authPW: toHex(deriveAuthPW(stretched)), unwrapBKey: deriveUnwrapBKey(stretched) };
+}
+
+function withSession(ask: Ask, sessionToken: Uint8Array): Ask {
+  const { id, reqHMACkey } = deriveToken(sessionToken, 'sessionToken');
+  return {
+    ...ask,
+    authorization: hawk({ id: toHex(id), key: reqHMACkey }, { signsPayload: true }),
+  };
 }
 
 const isSameAddress = (a: string, b: string) =>

@@ -16,7 +16,7 @@ import { type Api, apiByScope, APP_KEY, audiences, TokenAnswer, Uid } from '#lib
 import { ClientError, IntegrityError } from './client-error.ts';
 import type { PlatformOptions } from './platform.ts';
 import { Server } from './server.ts';
-import { accessToken, type SavedTokens, Tokens } from './tokens.ts';
+import { accessToken, type SavedTokens, type TokenKeeper, Tokens } from './tokens.ts';
 
 /** What an app keeps between two runs; all of it is secret. */
 export interface SavedApp {
@@ -122,16 +122,12 @@ export class App {
   }
 
   /** Takes up what `export` gave. */
-  static restore(
-    saved: SavedApp,
-    options: PlatformOptions & { onTokens?: (tokens: SavedTokens) => void | Promise<void> },
-  ): App {
-    const { onTokens, ...platformOptions } = options;
-    const server = Server.known(saved.server, saved.realm, platformOptions);
+  static restore(saved: SavedApp, options: PlatformOptions, keeper?: TokenKeeper): App {
+    const server = Server.known(saved.server, saved.realm, options);
     const { uid, clientId, kBr } = saved;
     const tokens = new Tokens({
       ...{ http: server.http, clientId },
-      ...{ saved: saved.tokens, onChange: onTokens },
+      ...{ saved: saved.tokens, keeper },
     });
     return new App(server, uid, clientId, { kid: kBr.kid, k: fromBase64Url(kBr.k) }, tokens);
   }

@@ -149,20 +149,20 @@ export class Http {
       headers.set('authorization', await ask.authorization({ method, url, ts, payload }));
     }
     const body = ask.stream ?? text;
-    const timeout = AbortSignal.timeout(ask.timeoutMs ?? TIMEOUT_MS);
+    // A stream lasts as long as it moves; its caller watches that.
+    const patience = ask.signal ?? AbortSignal.timeout(ask.timeoutMs ?? TIMEOUT_MS);
     const init: RequestInit & { duplex?: 'half' } = {
       method,
       headers,
       redirect: ask.redirect ?? 'error',
-      // A stream lasts as long as it moves; its caller watches that.
-      signal: ask.signal ?? timeout,
+      signal: patience,
       ...(body !== undefined && { body }),
       ...(ask.stream && { duplex: 'half' }),
     };
     try {
       return await this.#platform.fetch(url, init);
     } catch (cause) {
-      if (timeout.aborted)
+      if (patience.aborted)
         throw new ClientError('timeout', 0, 'The server did not answer in time.');
       throw new ClientError('network', 0, `${this.server} cannot be reached.`, {}, { cause });
     }

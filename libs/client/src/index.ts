@@ -23,4 +23,4 @@ export { type Platform, type PlatformOptions } from './platform.ts';
 export { Server } from './server.ts';
 export { Sharing, type InboxItem, type RefusedItem } from './sharing.ts';
 export { Storage, type OpenedRecord, type Page, type RefusedRecord } from './storage.ts';
-export { Tokens, type SavedTokens } from './tokens.ts';
+export { Tokens, type SavedTokens, type TokenKeeper } from './tokens.ts';

@@ -1,24 +1,34 @@
 import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Command } from 'commander';
+import { Command } from 'commander';
 
-/** `lockstep invite`: the operator's, so it runs the server's own program on the server's database. */
-export function inviteCommand(program: Command): void {
-  program
-    .command('invite <address>')
-    .description(
-      'operator: make an invitation that verifies this address (reads the server’s DATA_DIR or DATABASE_URL)',
-    )
-    .action(async (address: string) => {
-      const path = fileURLToPath(
-        new URL('../../../server/src/accounts/invite.main.js', import.meta.url),
-      );
-      const child = spawn(process.execPath, [path, address], { stdio: 'inherit' });
-      process.exitCode = await new Promise<number>((done, failed) => {
-        child.once('error', failed);
-        child.once('exit', (code) => {
-          done(code ?? 1);
-        });
+const PROGRAM = fileURLToPath(
+  new URL('../../../server/src/accounts/invite.main.js', import.meta.url),
+);
+/** Where `npm start` runs, and `./data` is. */
+const CLONE = fileURLToPath(new URL('../../../../../', import.meta.url));
+
+/** `lockstep invite ADDRESS`, for the operator */
+export const invite = new Command('invite')
+  .description('invite an address to sign up; for the operator, on the machine of the server')
+  .argument('<address>')
+  .option(
+    '--data <dir>',
+    'the data folder of the server (default: DATA_DIR, or ./data of the clone)',
+  )
+  .addHelpText('after', '\nExamples:\n  $ lockstep invite bob@example.org')
+  .action(async (address: string, { data }: { data?: string }) => {
+    const dataDir = data === undefined ? {} : { DATA_DIR: resolve(data) };
+    const child = spawn(process.execPath, [PROGRAM, address], {
+      cwd: CLONE,
+      env: { ...process.env, ...dataDir },
+      stdio: 'inherit',
+    });
+    process.exitCode = await new Promise<number>((done, failed) => {
+      child.once('error', failed);
+      child.once('exit', (code) => {
+        done(code ?? 1);
       });
     });
-}
+  });

@@ -1,61 +1,55 @@
-import type { Command } from 'commander';
-import { type GlobalOptions, print } from '../output.ts';
-import { Profile } from '../profile.ts';
+import { Command } from 'commander';
+import type { OwnPair } from '#lib/client';
+import { Device } from '../device.ts';
+import { type Common, withExamples, tell } from '../options.ts';
+
+function show(options: Common, { list, identity, publicJwk }: OwnPair): void {
+  const facts = {
+    version: list.ver,
+    key: publicJwk.kid,
+    identity: identity.kid,
+    expires: new Date(list.exp * 1000).toISOString(),
+  };
+  const lines = Object.entries(facts).map(([name, value]) => `${name.padEnd(9)} ${value}`);
+  tell(options, facts, lines.join('\n'));
+}
+
+const publish = withExamples(
+  new Command('publish').description('publish keys, unless there are some'),
+  ['keys publish'],
+).action(async (_: unknown, command: Command) => {
+  const options = command.optsWithGlobals<Common>();
+  const device = await Device.open(options);
+  show(options, await device.keys.publish());
+});
+
+const showOwn = withExamples(new Command('show').description('fetch and check your own keys'), [
+  'keys show --json',
+]).action(async (_: unknown, command: Command) => {
+  const options = command.optsWithGlobals<Common>();
+  const device = await Device.open(options);
+  show(options, await device.keys.own());
+});
+
+const find = withExamples(
+  new Command('find')
+    .description('look people up by verified address, and remember their identities')
+    .argument('<addresses...>'),
+  ['keys find bob@example.org carol@example.org'],
+).action(async (addresses: string[], _: unknown, command: Command) => {
+  const options = command.optsWithGlobals<Common>();
+  const device = await Device.open(options);
+  const found = await device.keys.discover(addresses);
+  const people = [...found].map(([email, { uid, publicJwk, isNew }]) => ({
+    ...{ email, uid, key: publicJwk.kid, isNew },
+  }));
+  const lines = people.map(({ email, uid, key }) => `${email}  ${uid}  ${key}`);
+  tell(options, people, lines.length > 0 ? lines.join('\n') : 'Nobody was found.');
+});
 
 /** `lockstep keys publish|show|find` */
-export function keysCommands(program: Command): void {
-  const keys = program.command('keys').description('your keys of this app, and those of others');
-
-  keys
-    .command('publish')
-    .description('publish your key pair, or fetch the one another device published')
-    .action(async (_options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<GlobalOptions>();
-      const { keys: own } = await new Profile(options.profile).open();
-      const { list, publicJwk } = await own.publish();
-      print(
-        options,
-        { version: list.ver, kid: publicJwk.kid },
-        ({ version, kid }) =>
-          `Version ${String(version)} of your key list stands; your key is ${kid}.`,
-      );
-    });
-
-  keys
-    .command('show')
-    .description('check your own key list and show it')
-    .action(async (_options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<GlobalOptions>();
-      const { keys: own } = await new Profile(options.profile).open();
-      const { list, identity } = await own.own();
-      print(options, { identity: identity.kid, list }, () =>
-        [
-          `identity ${identity.kid}`,
-          `version  ${String(list.ver)}, good until ${new Date(list.exp * 1000).toISOString()}`,
-          ...list.keys.map(({ kid, alg, st }) => `key      ${kid} ${alg} ${st}`),
-        ].join('\n'),
-      );
-    });
-
-  keys
-    .command('find <address...>')
-    .description('look people of this app up by verified address, and pin their identities')
-    .action(async (addresses: string[], _options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<GlobalOptions>();
-      const { keys: others } = await new Profile(options.profile).open();
-      const found = await others.discover(addresses);
-      const people = addresses.map((address) => {
-        const contact = found.get(address);
-        return { address, uid: contact?.uid, kid: contact?.publicJwk.kid, isNew: contact?.isNew };
-      });
-      print(options, { people }, () =>
-        people
-          .map(({ address, uid, isNew }) =>
-            uid === undefined
-              ? `${address}: not found in this app`
-              : `${address}: ${uid}${isNew === true ? ' (first contact: identity pinned)' : ''}`,
-          )
-          .join('\n'),
-      );
-    });
-}
+export const keys = new Command('keys')
+  .description('your published keys in this app')
+  .addCommand(publish)
+  .addCommand(showOwn)
+  .addCommand(find);

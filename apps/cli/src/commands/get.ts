@@ -1,0 +1,38 @@
+import { Command } from 'commander';
+import type { ShareBody } from '#lib/protocol';
+import { Device } from '../device.ts';
+import { type Common, withExamples, tell } from '../options.ts';
+import { Refused } from '../refused.ts';
+import { download } from '../transfer.ts';
+
+/** `lockstep get ID [OUT]` */
+export const get = withExamples(
+  new Command('get')
+    .description(
+      'fetch and decrypt a file of yours or one that was shared, or show a shared password',
+    )
+    .argument('<id>', 'of a file, or of a share that you accepted')
+    .argument('[out]', 'where to write a file; its own name when left out'),
+  ['get yBzXkNqS0jVnYg3bJ8Xr0Q holiday.jpg', 'get yBzXkNqS0jVnYg3bJ8Xr0Q --json'],
+).action(async (id: string, out: string | undefined, _: unknown, command: Command) => {
+  const options = command.optsWithGlobals<Common>();
+  const device = await Device.open(options);
+  const body = await find(device, id);
+  if (!body) throw new Refused(`There is no file or share ${id}.`);
+  if (body.typ === 'item') {
+    const lines = Object.entries(body.secret).map(([name, value]) => `${name}: ${value}`);
+    tell(options, body, [body.title, ...lines].join('\n'));
+    return;
+  }
+  const path = await download(device, body, out);
+  const { size, sha256 } = body;
+  tell(options, { path, size, sha256 }, `${path}  ${size} bytes, SHA-256 as shared`);
+});
+
+async function find({ files, sharing }: Device, id: string): Promise<ShareBody | undefined> {
+  const own = await files.find(id);
+  if (own) return own;
+  const accepted = await sharing.accepted();
+  return accepted.find((share) => share.id === id || ('id' in share.body && share.body.id === id))
+    ?.body;
+}

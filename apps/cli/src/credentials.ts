@@ -1,0 +1,71 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { SavedApp, SavedTokens, TokenKeeper } from '#lib/client';
+import { locked } from './file-lock.ts';
+import {
+  configFolder,
+  readPrivateFile,
+  removePrivateFile,
+  writePrivateFile,
+} from './private-file.ts';
+import { Refused } from './refused.ts';
+
+const Token = z.object({ token: z.string(), expiresAt: z.number() });
+const App = z.object({
+  server: z.string(),
+  realm: z.string(),
+  uid: z.string(),
+  clientId: z.string(),
+  kBr: z.object({ kid: z.string(), k: z.string() }),
+  tokens: z.object({
+    refreshToken: z.string(),
+    access: z.object({ keys: Token, storage: Token, files: Token, share: Token }).partial(),
+  }),
+}) satisfies z.ZodType<SavedApp>;
+
+const Credentials = z.object({
+  email: z.string(),
+  /** Ends the session, and allows everything else but opening data. */
+  sessionToken: z.string(),
+  app: App,
+});
+/** What this computer keeps of a sign-in: neither the password nor kB, only the key of one app. */
+export type Credentials = z.infer<typeof Credentials>;
+
+/** One person's sign-in on this computer, in a file of mode 600. */
+export class CredentialsFile implements TokenKeeper {
+  readonly #path: string;
+
+  constructor(profile: string) {
+    this.#path = join(configFolder(), profile, 'credentials.json');
+  }
+
+  /** @throws Refused when nobody is signed in */
+  async read(): Promise<Credentials> {
+    const value = await readPrivateFile(this.#path);
+    if (value === undefined) throw new Refused('Nobody is signed in here: lockstep sign-in EMAIL');
+    const { success, data } = Credentials.safeParse(value);
+    if (success) return data;
+    throw new Refused(`${this.#path} was not written by this version. Sign in again.`);
+  }
+
+  /** Replaces the file. */
+  write(credentials: Credentials): Promise<void> {
+    return writePrivateFile(this.#path, credentials);
+  }
+
+  /** Removes the file. */
+  forget(): Promise<void> {
+    return removePrivateFile(this.#path);
+  }
+
+  /** Commands that run at the same time take turns in refreshing their tokens. */
+  update(change: (newest: SavedTokens) => Promise<SavedTokens>): Promise<SavedTokens> {
+    return locked(this.#path, async () => {
+      const credentials = await this.read();
+      const tokens = await change(credentials.app.tokens);
+      await this.write({ ...credentials, app: { ...credentials.app, tokens } });
+      return tokens;
+    });
+  }
+}

@@ -1,0 +1,81 @@
+import {
+  Account,
+  App,
+  authorize,
+  Files,
+  IntegrityError,
+  Keys,
+  Server,
+  Sharing,
+  Storage,
+} from '#lib/client';
+import { appKeyIdentifier } from '#lib/crypto';
+import { CredentialsFile } from './credentials.ts';
+import { FilePinStore } from './file-pin-store.ts';
+import { nodePlatform } from './node-platform.ts';
+import type { Common } from './options.ts';
+
+/** What the command line asks for; the demo's app is registered with every server. */
+const SCOPES = [
+  ...['keys:read', 'keys:write', 'keys:discover', 'storage'],
+  ...['files', 'files:write', 'share:send'],
+];
+/** Nobody listens there: the command line reads the address that it is sent to. */
+const REDIRECT_URI = 'http://127.0.0.1:41999/callback';
+
+/** The server at an address, if its realm is the one it always had. @throws IntegrityError `REALM_CHANGED` */
+export async function meet({ url, profile }: Common): Promise<Server> {
+  const server = await Server.at(url, nodePlatform);
+  if (await new FilePinStore(profile).isSameRealm(server.url, server.realm)) return server;
+  throw new IntegrityError('REALM_CHANGED', `${server.url} is not the server it was.`);
+}
+
+/** One app on this computer, with everything it does. */
+export class Device {
+  readonly keys: Keys;
+  readonly storage: Storage;
+  readonly files: Files;
+  readonly sharing: Sharing;
+
+  constructor(
+    readonly app: App,
+    readonly email: string,
+    profile: string,
+  ) {
+    this.keys = new Keys(app, new FilePinStore(profile));
+    this.storage = new Storage(app);
+    this.files = new Files(app, this.storage);
+    this.sharing = new Sharing(app, this);
+  }
+
+  /**
+   * Takes up the sign-in that this computer keeps.
+   *
+   * @throws Refused when nobody is signed in
+   */
+  static async open({ profile }: Pick<Common, 'profile'>): Promise<Device> {
+    const file = new CredentialsFile(profile);
+    const { email, app } = await file.read();
+    return new Device(App.restore(app, nodePlatform, file), email, profile);
+  }
+
+  /** Lets the app in for an account, keeps the sign-in, and publishes keys unless there are some. */
+  static async connect(
+    account: Account,
+    { profile, app: clientId }: { profile: string; app: string },
+  ): Promise<Device> {
+    const request = { clientId, redirectUri: REDIRECT_URI, scopes: SCOPES };
+    const started = await App.start(account.server, request);
+    const { redirect, keys } = await authorize(account, started.url);
+    const app = await started.finish(redirect);
+    // Here, unlike in a browser, both ends are ours: the server cannot have put another key in its place.
+    if (!app.holds(keys[appKeyIdentifier(clientId)])) {
+      throw new IntegrityError('KEYS_REPLACED', 'The server replaced the key of the app.');
+    }
+    const { email, sessionToken } = account;
+    await new CredentialsFile(profile).write({ email, sessionToken, app: app.export() });
+    const device = await Device.open({ profile });
+    await device.keys.publish();
+    return device;
+  }
+}

@@ -1,0 +1,69 @@
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { type Pin, type PinKey, pinName, type PinStore } from '#lib/client';
+import { locked } from './file-lock.ts';
+import {
+  configFolder,
+  makePrivateFolder,
+  readPrivateFile,
+  writePrivateFile,
+} from './private-file.ts';
+
+const Memory = z.object({
+  /** The realm of each server, by address, since the first contact. */
+  realms: z.record(z.string(), z.string()).default({}),
+  pins: z
+    .record(
+      z.string(),
+      z.object({
+        identity: z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string() }),
+        version: z.number(),
+        list: z.string(),
+      }),
+    )
+    .default({}),
+});
+type Memory = z.infer<typeof Memory>;
+
+/** What one profile remembers of servers and people, in a file of mode 600. It outlives a sign-out. */
+export class FilePinStore implements PinStore {
+  readonly #path: string;
+
+  constructor(profile: string) {
+    this.#path = join(configFolder(), profile, 'pins.json');
+  }
+
+  async get(key: PinKey): Promise<Pin | undefined> {
+    return (await this.#read()).pins[pinName(key)];
+  }
+
+  set(key: PinKey, pin: Pin): Promise<void> {
+    return this.#change((memory) => {
+      memory.pins[pinName(key)] = pin;
+    });
+  }
+
+  /** Tells whether the server at this address always had this realm; the first one is remembered. */
+  async isSameRealm(server: string, realm: string): Promise<boolean> {
+    const known = (await this.#read()).realms[server];
+    if (known !== undefined) return known === realm;
+    await this.#change((memory) => {
+      memory.realms[server] = realm;
+    });
+    return true;
+  }
+
+  /** @throws ZodError for a file that somebody else wrote: pins are not to be lost in silence */
+  async #read(): Promise<Memory> {
+    return Memory.parse((await readPrivateFile(this.#path)) ?? {});
+  }
+
+  async #change(edit: (memory: Memory) => void): Promise<void> {
+    await makePrivateFolder(dirname(this.#path));
+    await locked(this.#path, async () => {
+      const memory = await this.#read();
+      edit(memory);
+      await writePrivateFile(this.#path, memory);
+    });
+  }
+}

@@ -1,0 +1,54 @@
+import type { Command } from 'commander';
+import type { Contact } from '#lib/client';
+import type { Device } from './device.ts';
+import { Refused } from './refused.ts';
+
+/** The options of every command; they stand before or after it. */
+export interface Common {
+  /** The server's address. */
+  url: string;
+  /** Whose sign-in on this computer. */
+  profile: string;
+  json?: boolean;
+}
+
+const PROFILE = /^[A-Za-z0-9._-]{1,64}$/;
+
+/** Adds the options of every command to the program. */
+export function addCommonOptions(program: Command): Command {
+  return program
+    .option('--url <url>', 'the server', process.env['LOCKSTEP_URL'] ?? 'http://localhost:8000')
+    .option('--profile <name>', 'whose sign-in on this computer', 'default')
+    .option('--json', 'results and errors as JSON, one line each')
+    .hook('preAction', (_, command) => {
+      const { url, profile } = command.optsWithGlobals<Common>();
+      if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+        throw new Refused(`${url} is no address of a server.`, 2);
+      }
+      if (!PROFILE.test(profile) || profile.startsWith('.')) {
+        throw new Refused(`${profile} is no name for a profile.`, 2);
+      }
+    });
+}
+
+/** Adds examples to the help of a command. */
+export function withExamples(command: Command, examples: readonly string[]): Command {
+  const lines = examples.map((line) => `  $ lockstep ${line}`);
+  return command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
+}
+
+/** Tells the outcome: for programs as JSON, for people in words. */
+export function tell({ json }: Pick<Common, 'json'>, value: unknown, words: string): void {
+  process.stdout.write(`${json === true ? JSON.stringify(value) : words}\n`);
+}
+
+/** The people at these addresses. @throws Refused when one cannot be found */
+export async function peopleAt(device: Device, emails: readonly string[]): Promise<Contact[]> {
+  const found = await device.keys.discover(emails);
+  const missing = emails.filter((email) => !found.has(email));
+  if (missing.length > 0) throw new Refused(`Nobody uses this app at ${missing.join(', ')}.`);
+  for (const [email, contact] of found) {
+    if (contact.isNew) process.stderr.write(`${email}: first contact, identity remembered\n`);
+  }
+  return [...found.values()];
+}
