@@ -24,11 +24,12 @@ if (!env.TEST_DATABASE_URL) {
   env.TEST_DATABASE_URL = database.url;
 }
 env.NODE_OPTIONS = `${env.NODE_OPTIONS ?? ''} --experimental-vm-modules --disable-warning=ExperimentalWarning`;
+// Last, because Jest takes every bare word after them for another reporter.
 const reporters = ['--reporters=default', `--reporters=${join(root, 'bin/closing-line.mjs')}`];
 process.stderr.write(`lockstep: testing under Node ${process.version}\n`);
 const jest = spawn(
   process.execPath,
-  ['node_modules/jest/bin/jest.js', ...reporters, ...process.argv.slice(2)],
+  ['node_modules/jest/bin/jest.js', ...process.argv.slice(2), ...reporters],
   {
     cwd: root,
     env,

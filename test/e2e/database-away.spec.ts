@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { jest } from '@jest/globals';
 import pg from 'pg';
 import {
   type EmbeddedPostgres,
@@ -8,6 +9,8 @@ import {
 } from '../../apps/server/src/platform/embedded-postgres.ts';
 import { LaunchedServer } from '../support/launched-server.ts';
 import { freePort } from '../support/test-server.ts';
+
+jest.setTimeout(90_000); // several starts of a process each
 
 /** A PostgreSQL and a server, each in a process of its own, to be killed. */
 describe('A database that dies and comes back', () => {
@@ -17,8 +20,7 @@ describe('A database that dies and comes back', () => {
   let server: LaunchedServer;
   const clients: pg.Client[] = [];
 
-  const startDatabase = () =>
-    startEmbeddedPostgres({ dataDir: folder, port: databasePort, durable: false });
+  const startDatabase = () => startEmbeddedPostgres({ dataDir: folder, port: databasePort });
   const client = async () => {
     const made = new pg.Client({ connectionString: database.url });
     made.on('error', () => undefined);
@@ -56,7 +58,7 @@ describe('A database that dies and comes back', () => {
     await startServer();
   });
   afterAll(async () => {
-    await server.stop();
+    LaunchedServer.killAll();
     for (const each of clients) await each.end().catch(() => undefined);
     await database.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -80,8 +82,14 @@ describe('A database that dies and comes back', () => {
     const get = (path: string) => fetch(`${server.url}${path}`, { headers: bearer });
     for (const [path, type, body] of [
       ['/readyz', 'application/problem+json', { type: '/problems/unavailable', status: 503 }],
-      ['/keys/v1/list', 'application/problem+json', { type: '/problems/unavailable' }],
+      ['/keys/v1/me', 'application/problem+json', { type: '/problems/unavailable' }],
       ['/token/1.0/sync/1.5', 'application/json', { status: 'internal-error' }],
+      ['/files/v1/mine/usage', 'application/problem+json', { type: '/problems/unavailable' }],
+      [
+        '/oauth2/authorize?client_id=demo-app',
+        'application/json',
+        { error: 'temporarily_unavailable' },
+      ],
     ] as const) {
       const reply = await get(path);
       expect([path, reply.status]).toEqual([path, 503]);
@@ -136,6 +144,6 @@ describe('A database that dies and comes back', () => {
     expect(Object.keys(requests()[0] ?? {}).sort()).toEqual(
       'context event level message method ms pid route status timestamp'.split(' '),
     );
-    expect(server.stdout + server.stderr).not.toMatch(/example\.com|hush|127\.0\.0\.1|::1/);
+    expect(JSON.stringify(requests())).not.toMatch(/example\.com|hush|127\.0\.0\.1|::1/);
   });
 });

@@ -6,6 +6,7 @@ export class LaunchedServer {
   stderr = '';
   /** Resolves with the exit code, or the signal that ended it. */
   readonly ended: Promise<number | NodeJS.Signals>;
+  private static readonly launched: LaunchedServer[] = [];
   private readonly watchers = new Set<() => void>();
 
   private constructor(
@@ -27,13 +28,20 @@ export class LaunchedServer {
     });
   }
 
+  /** What a test that failed left running, which would keep Jest from ending. */
+  static killAll(): void {
+    for (const { process } of LaunchedServer.launched) process.kill('SIGKILL');
+  }
+
   /** Nothing of this process's environment reaches it but the path. */
   static start(environment: Record<string, string> & { PORT: string }): LaunchedServer {
     const child = spawn(process.execPath, ['dist/apps/server/src/main.js'], {
       env: { PATH: process.env.PATH, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    return new LaunchedServer(child, `http://localhost:${environment.PORT}`);
+    const server = new LaunchedServer(child, `http://localhost:${environment.PORT}`);
+    LaunchedServer.launched.push(server);
+    return server;
   }
 
   /** The first log line with this event. */

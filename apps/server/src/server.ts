@@ -39,6 +39,11 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
       refusals.answer(error, request, reply);
     },
   });
+  // Nest would set its own after the routes are made, some of which would then never have one.
+  adapter.getInstance().setErrorHandler((error, request, reply) => {
+    refusals.answer(error, request, reply);
+  });
+  adapter.setErrorHandler = () => adapter.getInstance();
   const server = await NestFactory.create<NestFastifyApplication>(
     ServerModule.with(parts),
     adapter,
@@ -49,13 +54,6 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
     },
   );
   server.useGlobalFilters(refusals);
-  // Nest gives Fastify its own handler only after the routes, some of which then miss it.
-  server
-    .getHttpAdapter()
-    .getInstance()
-    .setErrorHandler((error: unknown, request, reply) => {
-      refusals.answer(error, request, reply);
-    });
   attendRequests(server, parts.config);
   return server;
 }

@@ -10,11 +10,16 @@ import { AccountsService } from '../accounts/accounts.service.ts';
 import type { Session } from '../accounts/session.guard.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
+import { asFailure } from '../platform/failure.filter.ts';
+import { problem } from '../platform/problem.ts';
 import { SettingsService } from '../platform/settings.service.ts';
 import { ClientsService } from './clients.service.ts';
+import { oauthError } from './oauth-error.ts';
 import { adapters } from './oidc.adapter.ts';
 import { makeProvider } from './provider.ts';
 import { audiencesOf } from './resources.ts';
+
+const nothingHere = new Failure('not-found', 'There is nothing at this address.');
 
 /** An hour. */
 const PURGE_MS = 3_600_000;
@@ -50,8 +55,23 @@ export class AuthorityService implements OnModuleDestroy {
       profile: (uid) => this.accounts.profile(uid),
       takeKeys: (grantId) => this.takeKeys(grantId),
     });
-    provider.on('server_error', (_ctx, error) => {
-      this.logger.error({ event: 'crash', error: error.stack });
+    const failures = new WeakMap<object, Failure>();
+    provider.on('server_error', (ctx, error) => {
+      const failure = asFailure(error);
+      if (failure) failures.set(ctx, failure);
+      else this.logger.error({ event: 'crash', error: error.stack });
+    });
+    provider.use(async (ctx, next) => {
+      await next();
+      // What its router does not know it leaves unanswered; an error of the database it calls its own.
+      const unknown = ctx.status === 404 && !ctx.body ? nothingHere : undefined;
+      const failure = failures.get(ctx) ?? unknown;
+      if (!failure) return;
+      const format = ctx.path.startsWith('/oauth2/') ? oauthError : problem;
+      const { status, contentType, body, headers } = format(failure);
+      ctx.status = status;
+      ctx.body = JSON.stringify(body);
+      ctx.set({ ...headers, ...failure.options.headers, 'content-type': contentType });
     });
     this.made = { provider, handle: provider.callback() };
     await this.purge();

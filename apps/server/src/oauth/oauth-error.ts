@@ -5,12 +5,12 @@ import type { ErrorFormat } from '../platform/failure.filter.ts';
 export const oauthError: ErrorFormat = (failure) => {
   const status = failure ? failureStatuses[failure.code] : 500;
   const error =
-    status >= 500
-      ? 'server_error'
-      : status === 401
-        ? 'access_denied'
-        : status === 503
-          ? 'temporarily_unavailable'
+    status === 503
+      ? 'temporarily_unavailable'
+      : status >= 500
+        ? 'server_error'
+        : status === 401
+          ? 'access_denied'
           : 'invalid_request';
   return {
     status,

@@ -84,8 +84,8 @@ const away = /^(08|53|57P)|^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND)$
 const lost =
   /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Driver not Connected)/;
 
-/** The framework's own refusals (routing, parsing, validation, guards) in our words. */
-function asFailure(thrown: unknown): Failure | undefined {
+/** The framework's own refusals (routing, parsing, validation, guards) in our words; undefined for a crash. */
+export function asFailure(thrown: unknown): Failure | undefined {
   if (thrown instanceof Failure) return thrown;
   if (thrown instanceof HttpException) return failureFor(thrown.getStatus(), thrown);
   if (!(thrown instanceof Error)) return undefined;

@@ -23,11 +23,16 @@ export function routeOf(request: FastifyRequest): string {
 /** Secures every reply and writes one line about every request, when it is answered. */
 export function attendRequests(server: NestFastifyApplication, config: Config): void {
   const logger = new Logger('request');
+  let isClosing = false;
   server
     .getHttpAdapter()
     .getInstance()
     .addHook('onRequest', (_request, reply, done) => {
       secure(reply.raw, config);
+      done();
+    })
+    .addHook('preClose', (done) => {
+      isClosing = true;
       done();
     })
     .addHook('onResponse', (request, reply, done) => {
@@ -38,6 +43,8 @@ export function attendRequests(server: NestFastifyApplication, config: Config): 
         status: reply.raw.statusCode,
         ms: Math.round(reply.elapsedTime),
       });
+      // Kept alive, it would hold up the end of the process until the caller lets go.
+      if (isClosing) request.raw.socket.end();
       done();
     });
 }
