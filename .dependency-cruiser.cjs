@@ -22,18 +22,48 @@ module.exports = {
   forbidden: [
     ...layers,
     rule('no-cycles', {}, { circular: true }),
-    rule('libs-are-entered-by-index', { path: '^(?:apps|libs)/([^/]+)/' }, { path: '^libs/[^/]+/src/(?!index\\.ts)', pathNot: '^libs/$1/' }),
-    rule('libs-run-anywhere', { path: '^libs/', pathNot: '\\.spec\\.ts$' }, { dependencyTypes: ['core'] }),
-    rule('libs-know-no-framework', { path: '^libs/' }, { path: '^node_modules/(@nestjs|typeorm|pg|oidc-provider)' }),
-    rule('features-meet-through-services', { path: '^apps/server/src/([^/]+)/' }, { path: '^apps/server/src/(?!platform|migrations)[^/]+/(?!.*\\.(service|module|guard)\\.ts$)', pathNot: '^apps/server/src/$1/' }),
+    rule(
+      'libs-are-entered-by-index',
+      { path: '^(?:apps|libs)/([^/]+)/' },
+      { path: '^libs/[^/]+/src/(?!index\\.ts)', pathNot: '^libs/$1/' },
+    ),
+    rule(
+      'libs-run-anywhere',
+      { path: '^libs/', pathNot: '\\.spec\\.ts$' },
+      { dependencyTypes: ['core'] },
+    ),
+    rule(
+      'libs-know-no-framework',
+      { path: '^libs/' },
+      { path: '^node_modules/(@nestjs|typeorm|pg|oidc-provider)' },
+    ),
+    rule(
+      'features-meet-through-services',
+      { path: '^apps/server/src/([^/]+)/' },
+      {
+        path: '^apps/server/src/(?!platform|migrations)[^/]+/(?!.*\\.(service|module|guard)\\.ts$)',
+        pathNot: '^apps/server/src/$1/',
+      },
+    ),
     // Whoever writes to storage goes through its API with a token, in one process as over the network.
-    rule('sync-stands-alone', { path: '^apps/server/src/(?!sync/|server(\\.module)?\\.ts)' }, { path: '^apps/server/src/sync/' }),
-    rule('blobs-stay-behind-files', { path: '^apps/server/src/(?!files/)' }, { path: '^apps/server/src/files/(?!files\\.module\\.ts)' }),
+    rule(
+      'sync-stands-alone',
+      { path: '^apps/server/src/(?!sync/|server(\\.module)?\\.ts)' },
+      { path: '^apps/server/src/sync/' },
+    ),
+    rule(
+      'blobs-stay-behind-files',
+      { path: '^apps/server/src/(?!files/)' },
+      { path: '^apps/server/src/files/(?!files\\.module\\.ts)' },
+    ),
   ],
   options: {
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true,
     doNotFollow: { path: 'node_modules' },
-    enhancedResolveOptions: { conditionNames: ['source', 'import', 'node', 'default'], exportsFields: ['exports'] },
+    enhancedResolveOptions: {
+      conditionNames: ['source', 'import', 'node', 'default'],
+      exportsFields: ['exports'],
+    },
   },
 };

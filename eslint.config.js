@@ -7,7 +7,17 @@ const ambient = (what, instead) => ({
 });
 
 export default defineConfig(
-  { ignores: ['dist/', 'data/', 'coverage/', '*.config.js', '.dependency-cruiser.cjs', 'bin/', 'scripts/'] },
+  {
+    ignores: [
+      'dist/',
+      'data/',
+      'coverage/',
+      '*.config.js',
+      '.dependency-cruiser.cjs',
+      'bin/',
+      'scripts/',
+    ],
+  },
   tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true } },
@@ -26,7 +36,10 @@ export default defineConfig(
         'error',
         ambient("NewExpression[callee.name='Date'][arguments.length=0]", 'Clock'),
         ambient("CallExpression[callee.object.name='Date'][callee.property.name='now']", 'Clock'),
-        ambient("CallExpression[callee.object.name='Math'][callee.property.name='random']", 'randomness'),
+        ambient(
+          "CallExpression[callee.object.name='Math'][callee.property.name='random']",
+          'randomness',
+        ),
         ambient("MemberExpression[object.name='process'][property.name='env']", 'Config'),
       ],
     },

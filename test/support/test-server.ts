@@ -13,7 +13,7 @@ import { database } from '../../apps/server/src/platform/database.ts';
 import { createServer } from '../../apps/server/src/server.ts';
 
 /** A clock that runs with the real one, and can be moved ahead. */
-export class TestClock extends Clock {
+class TestClock extends Clock {
   private ahead = 0;
   override now(): Date {
     return new Date(Date.now() + this.ahead);

@@ -5,7 +5,7 @@ import type { Aead } from '#lib/crypto';
 const TAG_LENGTH = 16;
 
 /** AES-256-GCM by OpenSSL: no thread hop for each segment, unlike WebCrypto. */
-export const nodeAead: Aead = {
+const nodeAead: Aead = {
   seal(key, iv, aad, plaintext) {
     const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(aad);
     return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
-import type { Contact } from '#lib/client';
-import type { Device } from './device.ts';
+import type { Contact, Keys } from '#lib/client';
 import { Refused } from './refused.ts';
 
 /** The options of every command; they stand before or after it. */
@@ -43,7 +42,10 @@ export function tell({ json }: Pick<Common, 'json'>, value: unknown, words: stri
 }
 
 /** The people at these addresses. @throws Refused when one cannot be found */
-export async function peopleAt(device: Device, emails: readonly string[]): Promise<Contact[]> {
+export async function peopleAt(
+  device: { keys: Keys },
+  emails: readonly string[],
+): Promise<Contact[]> {
   const found = await device.keys.discover(emails);
   const missing = emails.filter((email) => !found.has(email));
   if (missing.length > 0) throw new Refused(`Nobody uses this app at ${missing.join(', ')}.`);

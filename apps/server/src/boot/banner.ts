@@ -47,11 +47,11 @@ export function announce(about: {
 }
 
 /** The limits in force, each in one phrase; every one is a variable of `.env.example`. */
-export function limitsInWords({ limits }: Config): string[] {
+function limitsInWords({ limits }: Config): string[] {
   return [
     `a file up to ${size(limits.filesFileBytesMax)}, ${size(limits.filesQuotaBytes)} of files per account and app`,
     `a record up to ${size(limits.storagePayloadBytesMax)}, ${size(limits.storageQuotaBytes)} of records per collection`,
-    `${limits.storagePostRecordsMax} records or ${size(limits.storagePostBytesMax)} per upload, ${size(limits.storageRequestBytesMax)} per storage request, ${limits.storagePageRecordsMax} records per page`,
+    `${limits.storagePostRecordsMax} records or ${size(limits.storagePostBytesMax)} per upload, ${size(limits.storageRequestBytesMax)} per storage request, ${limits.storagePageRecordsMax} records or ${size(limits.storagePageBytesMax)} per page`,
     `${size(limits.bodyBytesMax)} per request to any other API`,
     `storage tokens live ${time(limits.storageTokenSeconds)}, clocks may differ by ${time(limits.hawkSkewSeconds)}`,
     `${limits.scryptConcurrency} password checks at a time`,
@@ -59,7 +59,7 @@ export function limitsInWords({ limits }: Config): string[] {
 }
 
 /** 2097152 → `2 MiB`, 2625536 → `2.5 MiB`. */
-export function size(bytes: number): string {
+function size(bytes: number): string {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
   let value = bytes;
   let unit = 0;

@@ -136,8 +136,6 @@ function dropPrivileges(dataDir: string, native: string): Runner {
   const key = createHash('sha256').update(dataDir).digest('hex').slice(0, 12);
   const base = join('/var/lib', `lockstep-${key}`);
   fs.mkdirSync(base, { recursive: true, mode: 0o755 });
-  const copy = join(base, 'native');
-  if (!fs.existsSync(copy)) fs.cpSync(native, copy, { recursive: true, verbatimSymlinks: true });
   const home = join(base, 'data');
   fs.mkdirSync(home, { recursive: true, mode: 0o700 });
   fs.chownSync(home, identity.uid, identity.gid);
@@ -146,8 +144,25 @@ function dropPrivileges(dataDir: string, native: string): Runner {
     wrap: (binary, args) => [binary, args],
     identity,
     home,
-    native: copy,
+    native: copyWhereAllCanRead(native),
   };
+}
+
+/** One copy of each version for all data folders; it takes its name when it is whole. */
+function copyWhereAllCanRead(native: string): string {
+  const manifest = fs.readFileSync(join(native, '..', 'package.json'), 'utf8');
+  const { version } = JSON.parse(manifest) as { version: string };
+  const copy = join('/var/lib', `lockstep-postgres-${version}`);
+  if (fs.existsSync(copy)) return copy;
+  const half = `${copy}.${process.pid}`;
+  fs.cpSync(native, half, { recursive: true, verbatimSymlinks: true });
+  try {
+    fs.renameSync(half, copy);
+  } catch (error) {
+    if (!fs.existsSync(copy)) throw error;
+    fs.rmSync(half, { recursive: true }); // another server was faster
+  }
+  return copy;
 }
 
 function accountNamed(name: string): { uid: number; gid: number } | undefined {
