@@ -13,7 +13,7 @@ import {
 } from '#lib/client';
 
 /** The third-party app of the journey, as it is registered on every server. */
-const DEMO_APP = {
+export const DEMO_APP = {
   clientId: 'demo-app',
   // A native app listens on any port of this address; nobody needs to listen here.
   redirectUri: 'http://127.0.0.1:41999/callback',

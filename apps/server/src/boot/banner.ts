@@ -14,8 +14,10 @@ export function announce(about: {
   /** How the embedded PostgreSQL runs; undefined when DATABASE_URL names another. */
   postgresHow: string | undefined;
   logs: Logs;
+  /** The operator's own invitation, at the first boot of a server that is not open. */
+  invitation: string | undefined;
 }): void {
-  const { config, postgresHow, logs } = about;
+  const { config, postgresHow, logs, invitation } = about;
   const facts = {
     address: config.publicUrl.href.replace(/\/$/, ''),
     data: config.dataDir,
@@ -27,6 +29,13 @@ export function announce(about: {
     limits: limitsInWords(config),
     next: 'npm run demo',
   };
+  // Said once, on standard output alone: the log is kept, and an invitation is a secret.
+  if (invitation !== undefined) {
+    process.stdout.write(
+      `First boot: your invitation, good once and for 7 days:\n` +
+        `  npx lockstep --url ${facts.address} sign-up <address> --invitation ${invitation}\n`,
+    );
+  }
   if (logs.isJson) {
     new Logger('boot').log({ event: 'listening', ...facts });
     return;

@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import { InvitationsService } from '../accounts/invitations.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
 import { database } from '../platform/database.ts';
@@ -60,7 +61,8 @@ export async function boot(
   }
   if (embedded) shutdown.first(publishDatabaseUrl(config.dataDir, embedded.url));
   logs.isBooting = false;
-  announce({ config, postgresHow: embedded?.how, logs });
+  const invitation = await server.get(InvitationsService).firstBoot();
+  announce({ config, postgresHow: embedded?.how, logs, invitation });
 }
 
 function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
