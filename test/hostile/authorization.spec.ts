@@ -1,0 +1,91 @@
+import { Account, App, authorize, Server } from '#lib/client';
+import { generateKeysJwk, toBase64Url, utf8 } from '#lib/crypto';
+import { DEMO_APP } from '../../apps/demo/src/person.ts';
+import { TestServer } from '../support/test-server.ts';
+import { join, refusal, type Victim } from './people.ts';
+
+describe('a server that lies while an app is let in', () => {
+  let server: TestServer;
+  let alice: Victim;
+  let account: Account;
+  let met: Server;
+
+  beforeAll(async () => {
+    server = await TestServer.start();
+    alice = await join(server, 'Alice');
+    met = await Server.at(server.url, { now: () => Date.now(), fetch: alice.liar.fetch });
+    account = await Account.signIn(met, alice.person);
+  });
+  afterAll(() => server.stop());
+  afterEach(() => {
+    alice.liar.repent();
+  });
+
+  const DETAILS = /\/details$/;
+
+  it('gets the keys sealed to nobody but the app that asked', async () => {
+    const { publicJwk } = await generateKeysJwk();
+    const keys_jwk = toBase64Url(utf8(JSON.stringify(publicJwk)));
+    alice.liar.alter('GET', DETAILS, (answer) => ({ ...answer, keys_jwk }));
+    const { url } = await App.start(met, DEMO_APP);
+    await expect(authorize(account, url)).rejects.toMatchObject(refusal('KEYS_REPLACED'));
+  });
+
+  it('cannot put another app in the place of the one that asked', async () => {
+    const client = { client_id: 'another-app', name: 'Another' };
+    alice.liar.alter('GET', DETAILS, (answer) => ({ ...answer, client }));
+    const { url } = await App.start(met, DEMO_APP);
+    await expect(authorize(account, url)).rejects.toMatchObject(refusal('KEYS_REPLACED'));
+  });
+
+  it('cannot have the key of another app derived', async () => {
+    alice.liar.alter('POST', /\/scoped-key-data$/, ({ app_key }) => ({
+      app_key: { ...app_key, identifier: 'app:another-app' },
+    }));
+    const { url } = await App.start(met, DEMO_APP);
+    await expect(authorize(account, url)).rejects.toMatchObject(refusal('KEYS_REPLACED'));
+  });
+
+  it('cannot have Firefox’s key derived for an app that did not ask for it', async () => {
+    alice.liar.alter('POST', /\/scoped-key-data$/, ({ app_key }) => ({
+      app_key: { ...app_key, identifier: 'https://identity.mozilla.com/apps/oldsync' },
+    }));
+    const { url } = await App.start(met, DEMO_APP);
+    await expect(authorize(account, url)).rejects.toMatchObject(refusal('KEYS_REPLACED'));
+  });
+
+  it('cannot answer one authorization with another', async () => {
+    const [first, second] = [await App.start(met, DEMO_APP), await App.start(met, DEMO_APP)];
+    const { redirect } = await authorize(account, first.url);
+    await expect(second.finish(redirect)).rejects.toMatchObject(refusal('STATE_MISMATCH'));
+  });
+
+  it('cannot answer in the name of another server', async () => {
+    const started = await App.start(met, DEMO_APP);
+    const redirect = new URL((await authorize(account, started.url)).redirect);
+    redirect.searchParams.set('iss', 'https://another.example');
+    await expect(started.finish(redirect.href)).rejects.toMatchObject(refusal('ISSUER_MISMATCH'));
+  });
+
+  it('cannot pass an ID token of another sign-in', async () => {
+    const earlier = await App.start(met, DEMO_APP);
+    let idToken = '';
+    alice.liar.alter('POST', /\/oauth2\/token$/, (answer) => {
+      idToken = answer.id_token;
+      return answer;
+    });
+    await earlier.finish((await authorize(account, earlier.url)).redirect);
+    alice.liar.alter('POST', /\/oauth2\/token$/, (answer) => ({ ...answer, id_token: idToken }));
+    const started = await App.start(met, DEMO_APP);
+    const { redirect } = await authorize(account, started.url);
+    await expect(started.finish(redirect)).rejects.toMatchObject(refusal('STATE_MISMATCH'));
+  });
+
+  it('cannot keep the app from noticing another app’s key', async () => {
+    const started = await App.start(met, DEMO_APP);
+    const { redirect, keys } = await authorize(account, started.url);
+    const app = await started.finish(redirect);
+    expect(app.holds(keys['app:demo-app'])).toBe(true);
+    expect(app.holds(undefined)).toBe(false);
+  });
+});
