@@ -1,1 +1,13 @@
-export {};
+import { journey } from './journey.ts';
+
+/** One entry for each number in the documents. */
+const benches: Readonly<Record<string, (rest: readonly string[]) => Promise<void>>> = { journey };
+
+const [name = '', ...rest] = process.argv.slice(2);
+const bench = benches[name];
+if (bench) {
+  await bench(rest);
+} else {
+  process.stderr.write(`npm run bench -- ${Object.keys(benches).join(' | ')}\n`);
+  process.exitCode = 2;
+}
