@@ -1,5 +1,13 @@
 import { Account, App, authorize, Server } from '#lib/client';
-import { generateKeysJwk, toBase64Url, utf8 } from '#lib/crypto';
+import {
+  fromBase64Url,
+  fromUtf8,
+  generateKeysJwk,
+  sealScopedKeys,
+  toBase64Url,
+  utf8,
+} from '#lib/crypto';
+import { APP_KEY } from '#lib/protocol';
 import { DEMO_APP } from '../../apps/demo/src/person.ts';
 import { TestServer } from '../support/test-server.ts';
 import { join, refusal, type Victim } from './people.ts';
@@ -54,6 +62,24 @@ describe('a server that lies while an app is let in', () => {
     await expect(authorize(account, url)).rejects.toMatchObject(refusal('KEYS_REPLACED'));
   });
 
+  it('cannot have an app’s key derived for a scope that was not asked for', async () => {
+    alice.liar.alter('POST', /\/scoped-key-data$/, ({ app_key }) => ({ profile: app_key }));
+    const { url } = await App.start(met, DEMO_APP);
+    await expect(authorize(account, url)).rejects.toMatchObject(refusal('KEYS_REPLACED'));
+  });
+
+  it('cannot pass a key that was derived for another app', async () => {
+    const started = await App.start(met, DEMO_APP);
+    const { redirect } = await authorize(account, started.url);
+    const asked = new URL(started.url).searchParams.get('keys_jwk') ?? '';
+    const k = toBase64Url(new Uint8Array(32));
+    const keys_jwe = await sealScopedKeys(JSON.parse(fromUtf8(fromBase64Url(asked))), {
+      [APP_KEY]: { kty: 'oct', k, kid: '1-a', scope: 'app:another-app' },
+    });
+    alice.liar.alter('POST', /\/oauth2\/token$/, (answer) => ({ ...answer, keys_jwe }));
+    await expect(started.finish(redirect)).rejects.toMatchObject(refusal('KEYS_REPLACED'));
+  });
+
   it('cannot answer one authorization with another', async () => {
     const [first, second] = [await App.start(met, DEMO_APP), await App.start(met, DEMO_APP)];
     const { redirect } = await authorize(account, first.url);
@@ -85,7 +111,7 @@ describe('a server that lies while an app is let in', () => {
     const started = await App.start(met, DEMO_APP);
     const { redirect, keys } = await authorize(account, started.url);
     const app = await started.finish(redirect);
-    expect(app.holds(keys['app:demo-app'])).toBe(true);
+    expect(app.holds(keys[APP_KEY])).toBe(true);
     expect(app.holds(undefined)).toBe(false);
   });
 });

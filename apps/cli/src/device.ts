@@ -9,7 +9,7 @@ import {
   Sharing,
   Storage,
 } from '#lib/client';
-import { appKeyIdentifier } from '#lib/crypto';
+import { APP_KEY } from '#lib/protocol';
 import { CredentialsFile } from './credentials.ts';
 import { FilePinStore } from './file-pin-store.ts';
 import { nodePlatform } from './node-platform.ts';
@@ -69,7 +69,7 @@ export class Device {
     const { redirect, keys } = await authorize(account, started.url);
     const app = await started.finish(redirect);
     // Here, unlike in a browser, both ends are ours: the server cannot have put another key in its place.
-    if (!app.holds(keys[appKeyIdentifier(clientId)])) {
+    if (!app.holds(keys[APP_KEY])) {
       throw new IntegrityError('KEYS_REPLACED', 'The server replaced the key of the app.');
     }
     const { email, sessionToken } = account;

@@ -32,6 +32,12 @@ export interface Credentials {
   password: string;
 }
 
+/** A key that an app may have. */
+export interface ScopedKey extends KeyWithId {
+  /** What it was derived for: `app:<client_id>`, or Firefox's scope. */
+  identifier: string;
+}
+
 /** The account's master keys, 32 bytes each. They never leave the device. */
 export interface MasterKeys {
   kA: Uint8Array;
@@ -162,12 +168,12 @@ export class Account {
   }
 
   /**
-   * Derives the keys that an app may have for these scopes, by identifier. An app gets its own kBr and, with
+   * Derives the keys that an app may have for these scopes, by scope. An app gets its own kBr and, with
    * Firefox's scope, the Sync key; whatever else the server names is refused.
    *
    * @throws IntegrityError `KEYS_REPLACED` when the server names the key of another app
    */
-  async scopedKeys(clientId: string, scope: string): Promise<Record<string, KeyWithId>> {
+  async scopedKeys(clientId: string, scope: string): Promise<Record<string, ScopedKey>> {
     const { kB } = await this.fetchKeys();
     const data = await this.#server.http.json(
       this.signed({
@@ -177,23 +183,26 @@ export class Account {
       }),
       ScopedKeyDataByScope,
     );
-    const keys: Record<string, KeyWithId> = {};
-    for (const { identifier, keyRotationSecret, keyRotationTimestamp } of Object.values(data)) {
-      if (identifier === OLD_SYNC && scope.split(' ').includes(OLD_SYNC)) {
-        keys[identifier] = deriveOldSyncKey(kB, keyRotationTimestamp);
-        continue;
-      }
-      if (identifier !== appKeyIdentifier(clientId)) {
+    const asked = scope.split(' ');
+    const keys: Record<string, ScopedKey> = {};
+    for (const [name, inputs] of Object.entries(data)) {
+      const { identifier, keyRotationSecret, keyRotationTimestamp } = inputs;
+      const own = name === OLD_SYNC ? OLD_SYNC : appKeyIdentifier(clientId);
+      if (!asked.includes(name) || identifier !== own) {
         throw new IntegrityError(
           'KEYS_REPLACED',
-          `${clientId} may not have the key of ${identifier}.`,
+          `${clientId} may not have the key of ${identifier} for ${name}.`,
         );
       }
-      keys[identifier] = deriveScopedKey({
-        ...{ kB, keyRotationTimestamp, identifier },
-        keyRotationSecret: fromHex(keyRotationSecret),
-        uid: fromHex(this.uid),
-      });
+      const key =
+        name === OLD_SYNC
+          ? deriveOldSyncKey(kB, keyRotationTimestamp)
+          : deriveScopedKey({
+              ...{ kB, keyRotationTimestamp, identifier },
+              keyRotationSecret: fromHex(keyRotationSecret),
+              uid: fromHex(this.uid),
+            });
+      keys[name] = { ...key, identifier };
     }
     return keys;
   }

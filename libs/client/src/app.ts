@@ -107,8 +107,8 @@ export class App {
       const answer = await server.http.json(ask, TokenAnswer);
       const uid = await subject(server, answer.id_token, { clientId, issuer, nonce });
       const keys = await openScopedKeys(answer.keys_jwe ?? '', privateJwk);
-      const own = keys[appKeyIdentifier(clientId)];
-      if (!own || fromBase64Url(own.k).length !== 32) {
+      const own = keys[APP_KEY];
+      if (own?.scope !== appKeyIdentifier(clientId) || fromBase64Url(own.k).length !== 32) {
         throw new IntegrityError('KEYS_REPLACED', 'The app received the key of something else.');
       }
       const access = first ? { [first]: accessToken(answer, server.platform.now()) } : {};

@@ -2,12 +2,12 @@ import {
   fromBase64Url,
   fromUtf8,
   type KeysPublicJwk,
-  type KeyWithId,
+  type ScopedKeyJwk,
   sealScopedKeys,
   toBase64Url,
 } from '#lib/crypto';
 import { APP_KEY, InteractionDetails, InteractionFinished, OLD_SYNC } from '#lib/protocol';
-import type { Account } from './account.ts';
+import type { Account, ScopedKey } from './account.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
 import { CookieJar } from './cookie-jar.ts';
 
@@ -15,8 +15,8 @@ import { CookieJar } from './cookie-jar.ts';
 export interface Authorized {
   /** The app's redirect URI, with `code`, `state` and `iss`. */
   redirect: string;
-  /** The keys that were sealed to the app, by identifier. */
-  keys: Readonly<Record<string, KeyWithId>>;
+  /** The keys that were sealed to the app, by scope. */
+  keys: Readonly<Record<string, ScopedKey>>;
 }
 
 const REDIRECTS_MAX = 10;
@@ -97,11 +97,11 @@ function refusedIn(url: string): ClientError {
   return new ClientError(error, 0, detail);
 }
 
-function seal(keysJwk: string, keys: Readonly<Record<string, KeyWithId>>): Promise<string> {
+function seal(keysJwk: string, keys: Readonly<Record<string, ScopedKey>>): Promise<string> {
   const jwk = JSON.parse(fromUtf8(fromBase64Url(keysJwk))) as KeysPublicJwk;
-  const sealed = Object.entries(keys).map(([identifier, { k, kid }]) => [
-    identifier,
-    { kty: 'oct' as const, k: toBase64Url(k), kid, scope: identifier },
+  const sealed = Object.entries(keys).map(([scope, { k, kid, identifier }]) => [
+    scope,
+    { kty: 'oct', k: toBase64Url(k), kid, scope: identifier } satisfies ScopedKeyJwk,
   ]);
-  return sealScopedKeys(jwk, Object.fromEntries(sealed) as Parameters<typeof sealScopedKeys>[1]);
+  return sealScopedKeys(jwk, Object.fromEntries(sealed) as Record<string, ScopedKeyJwk>);
 }

@@ -10,7 +10,7 @@
  *
  * @module
  */
-export { Account, type Credentials, type MasterKeys } from './account.ts';
+export { Account, type Credentials, type MasterKeys, type ScopedKey } from './account.ts';
 export { App, type AppRequest, type SavedApp, type Started } from './app.ts';
 export { authorize, type Authorized } from './authorization.ts';
 export { ClientError, IntegrityError, type IntegrityCode } from './client-error.ts';

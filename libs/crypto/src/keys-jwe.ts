@@ -24,6 +24,7 @@ export interface ScopedKeyJwk {
   /** Base64url. */
   k: string;
   kid: string;
+  /** What it was derived for; the identifier, which for an app is not the name of the OAuth scope. */
   scope?: string;
 }
 
