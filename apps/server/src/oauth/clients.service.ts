@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import { apiByScope, APP_KEY, OLD_SYNC } from '#lib/protocol';
+import { apiByScope, APP_KEY, ClientId, OLD_SYNC } from '#lib/protocol';
 
 /** What the server knows of an app, in the words of OpenID Connect Dynamic Client Registration. */
 export interface ClientMetadata {
@@ -67,6 +67,7 @@ export class ClientsService {
 
   /** Read at every use, so that a changed row acts at once. */
   async find(clientId: string): Promise<ClientMetadata | undefined> {
+    if (!ClientId.safeParse(clientId).success) return undefined; // also what no text column holds
     const [row] = await this.db.query<{ metadata: ClientMetadata }[]>(
       `SELECT metadata FROM oauth_client WHERE id = $1`,
       [clientId],

@@ -57,7 +57,8 @@ export class FailureFilter implements ExceptionFilter {
     const { status, contentType, body, headers } = format(failure);
     void reply
       .status(status)
-      .headers({ ...headers, ...failure?.options.headers })
+      // Also over what the handler was to say: a cache would go on giving out the refusal.
+      .headers({ 'cache-control': 'no-store', ...headers, ...failure?.options.headers })
       .header('content-type', contentType)
       .send(typeof body === 'string' ? body : JSON.stringify(body));
   }
@@ -84,6 +85,9 @@ const away = /^(08|53|57P)|^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND)$
 const lost =
   /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Driver not Connected)/;
 
+/** PostgreSQL keeps no U+0000: 22021 in text, 22P05 in jsonb. Nothing was written. */
+const unstorable = /^(22021|22P05)$/;
+
 /** The framework's own refusals (routing, parsing, validation, guards) in our words; undefined for a crash. */
 export function asFailure(thrown: unknown): Failure | undefined {
   if (thrown instanceof Failure) return thrown;
@@ -95,6 +99,9 @@ export function asFailure(thrown: unknown): Failure | undefined {
       cause: thrown,
       headers: { 'retry-after': '10' },
     });
+  }
+  if (typeof code === 'string' && unstorable.test(code)) {
+    return new Failure('malformed', 'No text may hold the character U+0000.', { cause: thrown });
   }
   if (code === 'ENOSPC') return new Failure('over-quota', 'The disk is full.', { cause: thrown });
   return typeof statusCode === 'number' && statusCode < 500
