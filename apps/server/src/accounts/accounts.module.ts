@@ -49,12 +49,16 @@ export class AccountsModule implements OnModuleInit {
     private readonly clock: Clock,
   ) {}
 
-  /** FxA's clients learn the server's time from every answer, refusals included. */
+  /**
+   * FxA's clients learn the server's time from every answer, refusals included. No answer may be
+   * kept by a cache: most hold a token, keys or an address.
+   */
   onModuleInit(): void {
     const fastify = this.adapters.httpAdapter.getInstance<FastifyInstance>();
     fastify.addHook('onRequest', (request, reply, done) => {
       if (request.url.startsWith('/auth/')) {
         reply.raw.setHeader('timestamp', String(this.clock.seconds()));
+        reply.raw.setHeader('cache-control', 'no-store');
       }
       done();
     });

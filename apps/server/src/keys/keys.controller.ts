@@ -69,6 +69,7 @@ export class KeysController {
 
   @Get('me')
   @Header('cache-control', 'private, no-cache')
+  @Header('vary', 'Authorization')
   @Requires('keys', 'keys:read')
   async own(
     @Caller() caller: Grant,
@@ -80,6 +81,7 @@ export class KeysController {
 
   @Get('users/:uid')
   @Header('cache-control', 'private, max-age=60')
+  @Header('vary', 'Authorization') // of another app or account, the answer is another
   @Requires('keys', 'keys:discover')
   async user(
     @Caller() caller: Grant,
