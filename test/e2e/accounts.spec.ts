@@ -153,6 +153,21 @@ describe('signing up', () => {
     expect((await create(body).expect(400)).body).toMatchObject({ code: 400, errno: 107 });
   });
 
+  // In lower case the Kelvin sign is a k, and the Angstrom sign an å.
+  it.each([
+    ['mi\u212ae@example.org', 'mike@example.org'],
+    ['\u212bsa@example.org', 'åsa@example.org'],
+    ['anna@e\uff38ample.org', 'anna@eXample.org'],
+    ['rene\u0301@example.org', 'ren\u00e9@example.org'],
+  ])('takes %s for no address, not for %s', async (lookalike, email) => {
+    for (const path of ['account/create', 'account/login', 'account/status']) {
+      const { body } = await post(server, path, { ...credentials(lookalike) }).expect(400);
+      expect(body).toMatchObject({ errno: 107 });
+    }
+    expect((await post(server, 'account/status', { email })).body).toEqual({ exists: false });
+    await create(credentials(email)).expect(200);
+  });
+
   it('refuses malformed JSON in its own format', async () => {
     const request = server.request().post('/auth/v1/account/create');
     const { body } = await request.set('content-type', 'application/json').send('{').expect(400);

@@ -1,11 +1,16 @@
 import { z } from 'zod';
 import { Hex32, Uid } from './text.ts';
 
-/** An address as people type it; compared without regard to case. */
+/**
+ * An address as people type it; compared without regard to case. In Unicode's form NFKC: a character
+ * that only looks like another, as the Kelvin sign like a K, would be that other one in lower case,
+ * and whoever has the one mailbox would verify the address of the other.
+ */
 export const Email = z
   .string()
   .max(256)
-  .regex(/^[^\s@\p{C}]{1,64}@[^\s@\p{C}]{1,255}$/u);
+  .regex(/^[^\s@\p{C}]{1,64}@[^\s@\p{C}]{1,255}$/u)
+  .refine((email) => email === email.normalize('NFKC'), 'Must be in Unicode form NFKC');
 
 /** POST /auth/v1/account/create */
 export const CreateAccount = z.object({
