@@ -1,3 +1,4 @@
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { Account, App, authorize, Server } from '#lib/client';
 import {
   fromBase64Url,
@@ -7,7 +8,7 @@ import {
   toBase64Url,
   utf8,
 } from '#lib/crypto';
-import { APP_KEY } from '#lib/protocol';
+import { APP_KEY, OLD_SYNC } from '#lib/protocol';
 import { DEMO_APP } from '../../apps/demo/src/person.ts';
 import { TestServer } from '../support/test-server.ts';
 import { join, refusal, type Victim } from './people.ts';
@@ -62,6 +63,20 @@ describe('a server that lies while an app is let in', () => {
     await expect(authorize(account, url)).rejects.toMatchObject(refusal('KEYS_REPLACED'));
   });
 
+  it('cannot add Firefox’s scope to what an app asked for, and have its key sealed to the app', async () => {
+    const details = { identifier: OLD_SYNC, keyRotationSecret: '0'.repeat(64) };
+    alice.liar.alter('GET', DETAILS, (answer) => ({
+      ...answer,
+      scopes: [...answer.scopes, OLD_SYNC],
+    }));
+    alice.liar.alter('POST', /\/scoped-key-data$/, (answer) => ({
+      ...answer,
+      [OLD_SYNC]: { ...details, keyRotationTimestamp: 1 },
+    }));
+    const { url } = await App.start(met, DEMO_APP);
+    await expect(authorize(account, url)).rejects.toMatchObject(refusal('KEYS_REPLACED'));
+  });
+
   it('cannot have an app’s key derived for a scope that was not asked for', async () => {
     alice.liar.alter('POST', /\/scoped-key-data$/, ({ app_key }) => ({ profile: app_key }));
     const { url } = await App.start(met, DEMO_APP);
@@ -84,6 +99,59 @@ describe('a server that lies while an app is let in', () => {
     const [first, second] = [await App.start(met, DEMO_APP), await App.start(met, DEMO_APP)];
     const { redirect } = await authorize(account, first.url);
     await expect(second.finish(redirect)).rejects.toMatchObject(refusal('STATE_MISMATCH'));
+  });
+
+  it.each([
+    ['for the app of another host', 'http://127.0.0.1:41999.evil.example/callback'],
+    ['for another page', 'http://127.0.0.1:41999/callback-of-another'],
+  ])('cannot answer an authorization %s', async (_, place) => {
+    const started = await App.start(met, DEMO_APP);
+    const { search } = new URL((await authorize(account, started.url)).redirect);
+    await expect(started.finish(place + search)).rejects.toMatchObject(refusal('STATE_MISMATCH'));
+  });
+
+  it.each([
+    ['nobody sealed', () => 'nothing'],
+    ['is too short', (asked: string) => sealed(asked, new Uint8Array(16))],
+  ])('cannot pass a key that %s', async (_, keysJwe) => {
+    const started = await App.start(met, DEMO_APP);
+    const { redirect } = await authorize(account, started.url);
+    const keys_jwe = await keysJwe(new URL(started.url).searchParams.get('keys_jwk') ?? '');
+    alice.liar.alter('POST', /\/oauth2\/token$/, (answer) => ({ ...answer, keys_jwe }));
+    await expect(started.finish(redirect)).rejects.toMatchObject(refusal('KEYS_REPLACED'));
+  });
+
+  it('cannot alter the account’s keys on their way', async () => {
+    const fresh = await Account.signIn(met, alice.person);
+    alice.liar.alter('GET', /\/account\/keys$/, ({ bundle }: { bundle: string }) => ({
+      bundle: (bundle.startsWith('0') ? '1' : '0') + bundle.slice(1),
+    }));
+    await expect(fresh.fetchKeys()).rejects.toMatchObject(refusal('KEYS_REPLACED'));
+  });
+
+  it('cannot pass an ID token for another app', async () => {
+    const other = await App.start(met, { ...DEMO_APP, clientId: 'another-app' });
+    const started = await App.start(met, DEMO_APP);
+    const { redirect } = await authorize(account, started.url);
+    const answer = new URL(redirect);
+    const state = new URL(other.url).searchParams.get('state') ?? '';
+    const nonce = new URL(other.url).searchParams.get('nonce') ?? '';
+    answer.searchParams.set('state', state);
+    // The server signs for demo-app, as it always does; only the nonce is made to fit.
+    const { privateKey, publicKey } = await generateKeyPair('ES256');
+    const issuer = new URL(redirect).searchParams.get('iss') ?? '';
+    const id_token = await new SignJWT({ nonce, sub: account.uid })
+      .setProtectedHeader({ alg: 'ES256' })
+      .setIssuer(issuer)
+      .setAudience('demo-app')
+      .setExpirationTime('1h')
+      .sign(privateKey);
+    const jwk = await exportJWK(publicKey);
+    alice.liar.alter('GET', /\/oauth2\/jwks$/, () => ({ keys: [{ ...jwk, alg: 'ES256' }] }));
+    alice.liar.answer('POST', /\/oauth2\/token$/, () => ({
+      ...{ access_token: 'a', token_type: 'Bearer', expires_in: 1, id_token, keys_jwe: '' },
+    }));
+    await expect(other.finish(answer.href)).rejects.toMatchObject(refusal('STATE_MISMATCH'));
   });
 
   it('cannot answer in the name of another server', async () => {
@@ -115,3 +183,10 @@ describe('a server that lies while an app is let in', () => {
     expect(app.holds(undefined)).toBe(false);
   });
 });
+
+/** A key of an app, sealed to this `keys_jwk` by somebody who is not the account. */
+function sealed(keysJwk: string, k: Uint8Array): Promise<string> {
+  return sealScopedKeys(JSON.parse(fromUtf8(fromBase64Url(keysJwk))), {
+    [APP_KEY]: { kty: 'oct', k: toBase64Url(k), kid: '1-a', scope: 'app:demo-app' },
+  });
+}

@@ -3,6 +3,9 @@ interface Lie {
   method: string;
   path: RegExp;
   tell: (answer: Buffer) => BodyInit | Promise<BodyInit>;
+  /** The status of the answer, when the lie changes it. */
+  status?: number | undefined;
+  headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -20,9 +23,9 @@ export class Liar {
     );
     if (!lie) return response;
     const body = await lie.tell(Buffer.from(await response.arrayBuffer()));
-    const headers = new Headers(response.headers);
+    const headers = new Headers({ ...Object.fromEntries(response.headers), ...lie.headers });
     headers.delete('content-length');
-    return new Response(body, { status: response.status, headers });
+    return new Response(body, { status: lie.status ?? response.status, headers });
   };
 
   /** Alters JSON answers; `change` gets the true one, to return it or another. */
@@ -31,6 +34,17 @@ export class Liar {
     this.alterBytes(method, path, async (answer) =>
       JSON.stringify(await change(JSON.parse(answer.toString()))),
     );
+  }
+
+  /** Answers something else altogether, whatever the server said; 200 unless told otherwise. */
+  answer(
+    method: string,
+    path: RegExp,
+    body: () => unknown,
+    { status = 200, headers }: Pick<Lie, 'status' | 'headers'> = {},
+  ): void {
+    const tell = () => JSON.stringify(body());
+    this.lies.unshift({ method, path, tell, status, headers });
   }
 
   /** Alters answers that are no JSON. */

@@ -154,6 +154,7 @@ export class Account {
    *     kB = wrapKb XOR unwrapBKey
    *
    * @throws ClientError `errno-104` while the address is not verified
+   * @throws IntegrityError `KEYS_REPLACED` when they were altered on their way
    */
   async fetchKeys(): Promise<MasterKeys> {
     if (this.#keys) return this.#keys;
@@ -162,9 +163,13 @@ export class Account {
     const authorization = hawk({ id: toHex(id), key: reqHMACkey }, { signsPayload: true });
     const ask: Ask = { url: '/auth/v1/account/keys', authorization, retry: false };
     const { bundle } = await this.#server.http.json(ask, KeysBundle);
-    const { kA, wrapKb } = openKeysBundle(bundleKey, fromHex(bundle));
-    this.#keys = { kA, kB: xor(wrapKb, this.#unwrapBKey) };
-    return this.#keys;
+    try {
+      const { kA, wrapKb } = openKeysBundle(bundleKey, fromHex(bundle));
+      this.#keys = { kA, kB: xor(wrapKb, this.#unwrapBKey) };
+      return this.#keys;
+    } catch (cause) {
+      throw new IntegrityError('KEYS_REPLACED', 'The account’s keys were altered.', { cause });
+    }
   }
 
   /**

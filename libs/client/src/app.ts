@@ -5,6 +5,7 @@ import {
   equalBytes,
   fromBase64Url,
   generateKeysJwk,
+  type KeysPrivateJwk,
   type KeyWithId,
   openScopedKeys,
   randomBytes,
@@ -15,6 +16,7 @@ import {
 import { type Api, apiByScope, APP_KEY, audiences, TokenAnswer, Uid } from '#lib/protocol';
 import { ClientError, IntegrityError } from './client-error.ts';
 import type { PlatformOptions } from './platform.ts';
+import { isRedirectTo } from './redirect.ts';
 import { Server } from './server.ts';
 import { accessToken, type SavedTokens, type TokenKeeper, Tokens } from './tokens.ts';
 
@@ -106,17 +108,13 @@ export class App {
       const ask = { method: 'POST', url: '/oauth2/token', form } as const;
       const answer = await server.http.json(ask, TokenAnswer);
       const uid = await subject(server, answer.id_token, { clientId, issuer, nonce });
-      const keys = await openScopedKeys(answer.keys_jwe ?? '', privateJwk);
-      const own = keys[APP_KEY];
-      if (own?.scope !== appKeyIdentifier(clientId) || fromBase64Url(own.k).length !== 32) {
-        throw new IntegrityError('KEYS_REPLACED', 'The app received the key of something else.');
-      }
+      const kBr = await ownKey(answer.keys_jwe ?? '', privateJwk, clientId);
       const access = first ? { [first]: accessToken(answer, server.platform.now()) } : {};
       const tokens = new Tokens({
         ...{ http: server.http, clientId },
         saved: { refreshToken: answer.refresh_token ?? '', access },
       });
-      return new App(server, uid, clientId, { kid: own.kid, k: fromBase64Url(own.k) }, tokens);
+      return new App(server, uid, clientId, kBr, tokens);
     };
     return { url: url.href, finish };
   }
@@ -159,11 +157,9 @@ function codeIn(
   redirectUrl: string,
   expected: { redirectUri: string; state: string; issuer: string },
 ): string {
-  const { searchParams } = new URL(redirectUrl);
-  if (
-    !redirectUrl.startsWith(expected.redirectUri) ||
-    searchParams.get('state') !== expected.state
-  ) {
+  const isOurs = isRedirectTo(redirectUrl, expected.redirectUri);
+  const searchParams = isOurs ? new URL(redirectUrl).searchParams : new URLSearchParams();
+  if (searchParams.get('state') !== expected.state) {
     throw new IntegrityError('STATE_MISMATCH', 'The answer belongs to another authorization.');
   }
   if (searchParams.get('iss') !== expected.issuer) {
@@ -173,6 +169,24 @@ function codeIn(
   if (code !== null && error === null) return code;
   const detail = searchParams.get('error_description') ?? 'The authorization was refused.';
   throw new ClientError(error ?? 'malformed-answer', 0, detail);
+}
+
+/** The app's own key, out of what was sealed to it; whoever sealed it is not known. */
+async function ownKey(
+  keysJwe: string,
+  privateJwk: KeysPrivateJwk,
+  clientId: string,
+): Promise<KeyWithId> {
+  try {
+    const own = (await openScopedKeys(keysJwe, privateJwk))[APP_KEY];
+    if (own?.scope !== appKeyIdentifier(clientId)) throw new TypeError('There is no such key.');
+    const k = fromBase64Url(own.k);
+    if (k.length !== 32) throw new TypeError('The key has another length.');
+    return { kid: own.kid, k };
+  } catch (cause) {
+    const detail = 'The app did not receive its key.';
+    throw new IntegrityError('KEYS_REPLACED', detail, { cause });
+  }
 }
 
 /** The uid in the ID token (OpenID Connect Core §3.1.3.7). */

@@ -10,6 +10,7 @@ import { APP_KEY, InteractionDetails, InteractionFinished, OLD_SYNC } from '#lib
 import type { Account, ScopedKey } from './account.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
 import { CookieJar } from './cookie-jar.ts';
+import { isRedirectTo } from './redirect.ts';
 
 /** What an app is given when its request is granted. */
 export interface Authorized {
@@ -28,7 +29,8 @@ const REDIRECTS_MAX = 10;
  * makes the same two calls of `/oauth2/interaction`.
  *
  * @param authorizationUrl - from `App.start`
- * @throws IntegrityError `KEYS_REPLACED` when the server puts another app or another key in the request's place
+ * @throws IntegrityError `KEYS_REPLACED` when the server puts another app, another key or more scopes in the
+ * request's place
  * @throws ClientError when the server refuses the request
  * @see docs/protocol/oauth.md
  */
@@ -47,7 +49,7 @@ export async function authorize(account: Account, authorizationUrl: string): Pro
       const location = response.headers.get('location');
       if (location === null) return url;
       url = new URL(location, url).href;
-      if (url.startsWith(redirectUri) && redirectUri !== '') return url;
+      if (isRedirectTo(url, redirectUri)) return url;
       if (interactionOf(url) !== undefined) return url;
     }
     throw new ClientError('malformed-answer', 0, 'The server redirects without end.');
@@ -66,6 +68,11 @@ export async function authorize(account: Account, authorizationUrl: string): Pro
     throw new IntegrityError('KEYS_REPLACED', 'The server answers for another request.');
   }
 
+  // What the app asked for is read from its own request: the server must not add the key of Firefox to it.
+  const wanted = (asked.get('scope') ?? '').split(' ');
+  if (!details.scopes.every((name) => wanted.includes(name))) {
+    throw new IntegrityError('KEYS_REPLACED', 'The server adds scopes to the request.');
+  }
   const scope = details.scopes.filter((name) => name === APP_KEY || name === OLD_SYNC).join(' ');
   const keys =
     keysJwk === undefined || scope === ''
@@ -83,7 +90,7 @@ export async function authorize(account: Account, authorizationUrl: string): Pro
   const { data, headers } = await http.answer(finish, InteractionFinished);
   jar.take(`${base}/finish`, headers);
   const redirect = await visit(new URL(data.redirect, base).href);
-  if (!redirect.startsWith(redirectUri)) throw refusedIn(redirect);
+  if (!isRedirectTo(redirect, redirectUri)) throw refusedIn(redirect);
   return { redirect, keys };
 }
 
