@@ -112,3 +112,32 @@ export {
   type RecordKey,
   type RecordPlace,
 } from './record.ts';
+export {
+  deriveSyncKeyBundle,
+  generateKeyBundle,
+  isSameKeyBundle,
+  keyBundleFromBytes,
+  keyBundleId,
+  type KeyBundle,
+} from './sync-format/key-bundle.ts';
+export {
+  KEYS_ID,
+  keyBundleOf,
+  openCollectionKeys,
+  sealCollectionKeys,
+  type CollectionKeys,
+} from './sync-format/collection-keys.ts';
+export { openFormat5, resealFormat5, sealFormat5 } from './sync-format/format-5.ts';
+export {
+  openCryptoRecord,
+  openFormat6,
+  sealCryptoRecord,
+  sealFormat6,
+  type CryptoRecord,
+} from './sync-format/format-6.ts';
+export {
+  deriveLegacySyncKeyBundle,
+  formatSyncKey,
+  parseSyncKey,
+  syncKeyFromPassphrase,
+} from './sync-format/legacy-sync-key.ts';

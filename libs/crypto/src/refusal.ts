@@ -9,7 +9,11 @@ export type RefusalCode =
   | 'commitment-mismatch'
   | 'envelope-forged'
   | 'file-forged'
-  | 'record-forged';
+  | 'record-forged'
+  | 'sync-record-forged'
+  | 'sync-record-misplaced'
+  | 'sync-keys-malformed'
+  | 'sync-key-malformed';
 
 /**
  * Says that bytes from outside (a server, a peer, a file) did not pass a cryptographic check.
