@@ -1,4 +1,5 @@
 import { OLD_SYNC } from '#lib/protocol';
+import { AuthorityService } from '../../apps/server/src/oauth/authority.service.ts';
 import { type Account, bearerOf, signUp } from '../support/account.ts';
 import { anAddress, credentials, post } from '../support/account-api.ts';
 import { TestServer } from '../support/test-server.ts';
@@ -34,6 +35,15 @@ it('gives Firefox a token for its store, for as long as it asks', async () => {
   expect(rows[0].payload).toMatchObject({ aud: 'urn:lockstep:storage', scope: OLD_SYNC });
   const left = rows[0].expires_at.getTime() - server.clock.now().getTime();
   expect(Math.abs(left / 1000 - 21_600)).toBeLessThan(10);
+});
+
+it('keeps no grant longer than the one token that it was made for', async () => {
+  const grants = () => server.db.query(`SELECT id FROM oidc WHERE model = 'Grant' ORDER BY id`);
+  const before = await grants();
+  await ask({ ttl: 60 }).expect(200);
+  server.clock.advance(61);
+  await server.app.get(AuthorityService).purge();
+  expect(await grants()).toEqual(before);
 });
 
 it('ends a token when asked, and forgives an unknown one', async () => {

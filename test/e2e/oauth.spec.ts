@@ -350,6 +350,17 @@ describe('a token', () => {
     }
     expect(rows).toContain(createHash('sha256').update(body.access_token).digest('base64url'));
   });
+
+  it('is no more in the database when it is a cookie, while its browser is asked again', async () => {
+    const browser = new Browser();
+    await passPage(server, alice, authorizationUrl(server, KEYS).url, browser);
+    await browser.go(authorizationUrl(server, KEYS).url);
+    const cookie = browser.cookie('_session');
+    expect(cookie).toMatch(/^[A-Za-z0-9_-]{20,}$/);
+    const rows = JSON.stringify(await server.db.query(`SELECT o::text FROM oidc o`));
+    expect(rows).not.toContain(cookie);
+    expect(rows).toContain(createHash('sha256').update(cookie).digest('base64url'));
+  });
 });
 
 describe('kBr', () => {

@@ -15,6 +15,11 @@ export class Browser {
     return response;
   }
 
+  /** The value of a cookie; empty when there is none of this name. */
+  cookie(name: string): string {
+    return this.jar.find((cookie) => cookie.name === name)?.value ?? '';
+  }
+
   private keep(line: string): void {
     const [pair = '', ...attributes] = line.split('; ');
     const name = pair.slice(0, pair.indexOf('='));

@@ -112,12 +112,19 @@ export class AuthorityService implements OnModuleDestroy {
    *
    * @param scope - separated by spaces
    * @param audiences - without them, those that the scopes belong to
+   * @param seconds - how long it lasts; without it, as long as refresh tokens
    * @returns the grant's id
    * @throws Failure `unauthenticated` when the session ended meanwhile
    */
   async grant(
     session: Session,
-    asked: { clientId: string; scope: string; audiences?: string[]; keysJwe?: string | undefined },
+    asked: {
+      clientId: string;
+      scope: string;
+      audiences?: string[];
+      keysJwe?: string | undefined;
+      seconds?: number;
+    },
   ): Promise<string> {
     const { clientId, scope } = asked;
     const grant = new this.provider.Grant({ accountId: session.uid, clientId });
@@ -126,10 +133,12 @@ export class AuthorityService implements OnModuleDestroy {
       grant.addResourceScope(audience, scope);
     }
     const id = await grant.save();
+    const until = asked.seconds && new Date(this.clock.now().getTime() + asked.seconds * 1000);
     try {
       await this.db.query(
-        `UPDATE oidc SET session_id = $2, keys_jwe = $3 WHERE model = 'Grant' AND id = $1`,
-        [id, session.id, asked.keysJwe ?? null],
+        `UPDATE oidc SET session_id = $2, keys_jwe = $3, expires_at = coalesce($4, expires_at)
+          WHERE model = 'Grant' AND id = $1`,
+        [id, session.id, asked.keysJwe ?? null, until],
       );
     } catch (error) {
       const { code } =
@@ -138,6 +147,15 @@ export class AuthorityService implements OnModuleDestroy {
       throw error;
     }
     return id;
+  }
+
+  /**
+   * Signs a browser out. Its cookie is known to it alone, so it goes by the session's other name.
+   *
+   * @param uid - of the provider's session, not of an account
+   */
+  async forgetBrowser(uid: string): Promise<void> {
+    await this.db.query(`DELETE FROM oidc WHERE model = 'Session' AND uid = $1`, [uid]);
   }
 
   /** One statement takes the sealed keys and forgets them. */

@@ -39,7 +39,11 @@ export class FxaTokenController {
         extra: { invalidScopes },
       });
     }
-    const grantId = await this.authority.grant(session, { clientId: client.clientId, scope });
+    const info = resourceServer(audiences[0] ?? '', asked.ttl);
+    const seconds = info?.accessTokenTTL ?? ACCESS_TOKEN_SECONDS;
+    // Firefox asks every few hours: a grant that outlived its one token would be kept for a year.
+    const clientId = client.clientId;
+    const grantId = await this.authority.grant(session, { clientId, scope, seconds });
     const token = new provider.AccessToken({
       accountId: session.uid,
       client,
@@ -47,14 +51,12 @@ export class FxaTokenController {
       gty: 'fxa-credentials',
       scope,
     });
-    const expiresIn = asked.ttl ?? ACCESS_TOKEN_SECONDS;
-    const info = resourceServer(audiences[0] ?? '', expiresIn);
     if (info?.audience) token.resourceServer = new provider.ResourceServer(info.audience, info);
     return {
       access_token: await token.save(),
       token_type: 'bearer',
       scope,
-      expires_in: info ? expiresIn : ACCESS_TOKEN_SECONDS,
+      expires_in: seconds,
       auth_at: session.authAt,
     };
   }

@@ -91,7 +91,7 @@ export class InteractionController {
     });
     if (interaction.session && interaction.session.accountId !== session.uid) {
       // Another account of this browser: without this, the library would show a log-out form.
-      await (await provider.Session.find(interaction.session.cookie))?.destroy();
+      await this.authority.forgetBrowser(interaction.session.uid);
       delete interaction.session;
       await interaction.persist();
     }

@@ -50,7 +50,7 @@ class OidcAdapter implements Adapter {
           this.model === 'Session' ? payload.uid : null,
           payload.userCode ?? null,
           new Date(this.clock.now().getTime() + expiresIn * 1000),
-          this.isBearer ? { ...payload, jti: undefined } : payload,
+          this.withoutSecrets(payload),
         ],
       );
     } catch (error) {
@@ -106,6 +106,14 @@ class OidcAdapter implements Adapter {
       [this.model, this.key(id)],
     );
     throw new errors.InvalidGrant('already used');
+  }
+
+  private withoutSecrets(payload: AdapterPayload): AdapterPayload {
+    if (this.isBearer) return { ...payload, jti: undefined };
+    // An interaction repeats its browser's cookie, which nobody reads there.
+    return payload.session
+      ? { ...payload, session: { ...payload.session, cookie: undefined } }
+      : payload;
   }
 
   private key(id: string): string {
