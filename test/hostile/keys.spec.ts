@@ -8,6 +8,7 @@ import {
   type WrapContext,
 } from '#lib/crypto';
 import { KEY_LIST_TYPE, type KeyList } from '#lib/protocol';
+import { Keys, MemoryPinStore } from '#lib/client';
 import type { Device } from '../../apps/demo/src/person.ts';
 import { Device as NewDevice } from '../../apps/demo/src/person.ts';
 import { TestServer } from '../support/test-server.ts';
@@ -159,6 +160,40 @@ describe('a server that lies about keys', () => {
       );
     });
 
+    const odd: [string, (own: KeyList) => Partial<KeyList>][] = [
+      ['is a first one and follows another', () => ({ prev: hashOf('another') })],
+      ['is a second one and follows none', () => ({ ver: 2 })],
+      ['comes from the future', ({ iat }) => ({ iat: iat + 86_400 })],
+      ['holds longer than any may', ({ exp }) => ({ exp: exp + 60 })],
+      ['ends before it begins', ({ iat }) => ({ exp: iat })],
+      ['names a key twice', ({ keys }) => ({ keys: [...keys, ...keys] })],
+      [
+        'has no active key',
+        ({ keys }) => ({ keys: keys.map((key) => ({ ...key, st: 'revoked' })) }),
+      ],
+    ];
+    it.each(odd)('is refused when a list %s, though its owner signed it', async (_, change) => {
+      const { list: own } = await bob.device.keys.own();
+      const skl = await list(bob.device, await identityOf(bob.device), change(own));
+      alice.liar.alter('GET', USERS, (answer) => ({ ...answer, skl }));
+      await expect(fresh().keys.lookUp(bobsUid())).rejects.toMatchObject(
+        refusal('KEY_LIST_INVALID'),
+      );
+    });
+
+    it('cannot have two first contacts at once remember two identities', async () => {
+      const later = { ...(await newKeys()), ver: 3, prev: hashOf('a second list') };
+      const forged = await list(bob.device, await stranger(), later);
+      let asked = 0;
+      alice.liar.alter('GET', USERS, (answer) =>
+        ++asked > 1 ? { ...answer, skl: forged } : answer,
+      );
+      const { keys } = fresh();
+      const both = await Promise.allSettled([keys.lookUp(bobsUid()), keys.lookUp(bobsUid())]);
+      const refused = both.filter(({ status }) => status === 'rejected');
+      expect(refused).toMatchObject([{ reason: refusal('IDENTITY_CHANGED') }]);
+    });
+
     it('is refused when it holds on to a list that has expired', async () => {
       alice.ahead.ms = 401 * 86_400_000;
       await expect(fresh().keys.lookUp(bobsUid())).rejects.toMatchObject(
@@ -214,6 +249,61 @@ describe('a server that lies about keys', () => {
       const moved = await answer(await wrap(change));
       alice.liar.alter('GET', ME, () => moved);
       await expect(fresh().keys.own()).rejects.toMatchObject(refusal('DECRYPT_FAILED'));
+    });
+
+    it('is refused when the wrapped key was made for another key', async () => {
+      const { app, keys } = alice.device;
+      const { publicJwk } = await keys.own();
+      const other = (await generateEncryptionKey()).privateJwk;
+      const { uid, clientId, kBr } = app;
+      const context = { realm: app.server.realm, uid, clientId, kid: other.kid, version: 1 };
+      const wrapped = await wrapPrivateKey({ privateJwk: other, kBr, context });
+      const moved = await answer(wrapped);
+      expect(Object.keys(moved.wrapped)).toEqual([publicJwk.kid]);
+      alice.liar.alter('GET', ME, () => moved);
+      await expect(fresh().keys.own()).rejects.toMatchObject(refusal('DECRYPT_FAILED'));
+    });
+
+    const SCOPED = /\/account\/scoped-key-data$/;
+    const LOGIN = /\/account\/login$/;
+    it.each([
+      ['secret', 'KEY_LIST_INVALID', SCOPED, { keyRotationSecret: 'f'.repeat(64) }],
+      ['time', 'KEY_GENERATION_MISMATCH', SCOPED, { keyRotationTimestamp: 1_000_000 }],
+      ['uid', 'KEY_LIST_INVALID', LOGIN, { uid: '0'.repeat(32) }],
+    ] as const)(
+      'is refused when a new device derived another kBr, by a wrong %s',
+      async (_, code, path, wrong) => {
+        alice.liar.alter('POST', path, (truth) =>
+          path === LOGIN ? { ...truth, ...wrong } : { app_key: { ...truth.app_key, ...wrong } },
+        );
+        const { keys } = await alice.person.anotherDevice();
+        await expect(keys.publish()).rejects.toMatchObject(refusal(code));
+      },
+    );
+
+    it('is not published again under another kBr by a device that remembers the first one', async () => {
+      const pins = new MemoryPinStore();
+      await new Keys(alice.device.app, pins).own();
+      alice.liar.alter('POST', SCOPED, ({ app_key }) => ({
+        app_key: { ...app_key, keyRotationSecret: 'f'.repeat(64) },
+      }));
+      const { app } = await alice.person.anotherDevice();
+      let published = 0;
+      alice.liar.answer('PUT', ME, () => ++published);
+      await expect(new Keys(app, pins).publish()).rejects.toMatchObject(
+        refusal('KEY_GENERATION_MISMATCH'),
+      );
+      expect(published).toBe(0);
+    });
+
+    it('is not published again by a device that remembers it, when the server denies it', async () => {
+      const device = fresh();
+      await device.keys.own();
+      let published = 0;
+      alice.liar.answer('PUT', ME, () => ++published);
+      alice.liar.answer('GET', ME, () => ({ type: 'not-found' }), { status: 404 });
+      await expect(device.keys.publish()).rejects.toMatchObject(refusal('KEY_LIST_ROLLBACK'));
+      expect(published).toBe(0);
     });
 
     it('is refused when it answers with the keys of another user', async () => {

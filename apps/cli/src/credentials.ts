@@ -1,9 +1,10 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { SavedApp, SavedTokens, TokenKeeper } from '#lib/client';
 import { locked } from './file-lock.ts';
 import {
   configFolder,
+  makePrivateFolder,
   readPrivateFile,
   removePrivateFile,
   writePrivateFile,
@@ -49,9 +50,10 @@ export class CredentialsFile implements TokenKeeper {
     throw new Refused(`${this.#path} was not written by this version. Sign in again.`);
   }
 
-  /** Replaces the file. */
-  write(credentials: Credentials): Promise<void> {
-    return writePrivateFile(this.#path, credentials);
+  /** Replaces the file; a command that refreshes its tokens meanwhile cannot bring the old sign-in back. */
+  async write(credentials: Credentials): Promise<void> {
+    await makePrivateFolder(dirname(this.#path));
+    await locked(this.#path, () => writePrivateFile(this.#path, credentials));
   }
 
   /** Removes the file. */
@@ -64,7 +66,7 @@ export class CredentialsFile implements TokenKeeper {
     return locked(this.#path, async () => {
       const credentials = await this.read();
       const tokens = await change(credentials.app.tokens);
-      await this.write({ ...credentials, app: { ...credentials.app, tokens } });
+      await writePrivateFile(this.#path, { ...credentials, app: { ...credentials.app, tokens } });
       return tokens;
     });
   }

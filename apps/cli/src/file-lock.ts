@@ -1,4 +1,5 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 
 const PATIENCE_MS = 30_000;
@@ -18,7 +19,7 @@ export async function locked<T>(path: string, run: () => Promise<T>): Promise<T>
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    if (await isVoid(lock)) await rm(lock, { force: true });
+    if (await isVoid(lock)) await clearAway(lock);
     else if (Date.now() > until) throw new Error(`Another lockstep is busy; else remove ${lock}.`);
     else await pause(50);
   }
@@ -27,6 +28,22 @@ export async function locked<T>(path: string, run: () => Promise<T>): Promise<T>
   } finally {
     await rm(lock, { force: true });
   }
+}
+
+/**
+ * Removes a void lock. Another process may have removed it and made its own in the meantime, so what is taken
+ * away is looked at again, and put back when it is no longer void.
+ */
+async function clearAway(lock: string): Promise<void> {
+  const taken = `${lock}.${randomBytes(6).toString('hex')}`;
+  try {
+    await rename(lock, taken);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  if (!(await isVoid(taken))) await link(taken, lock).catch(() => undefined);
+  await rm(taken, { force: true });
 }
 
 async function isVoid(lock: string): Promise<boolean> {

@@ -37,20 +37,29 @@ export class FilePinStore implements PinStore {
     return (await this.#read()).pins[pinName(key)];
   }
 
-  set(key: PinKey, pin: Pin): Promise<void> {
-    return this.#change((memory) => {
+  async update(key: PinKey, change: (known: Pin | undefined) => Pin): Promise<void> {
+    await this.#change((memory) => {
+      const known = memory.pins[pinName(key)];
+      const pin = change(known);
+      if (pin === known) return false;
       memory.pins[pinName(key)] = pin;
+      return true;
     });
   }
 
   /** Tells whether the server at this address always had this realm; the first one is remembered. */
   async isSameRealm(server: string, realm: string): Promise<boolean> {
-    const known = (await this.#read()).realms[server];
-    if (known !== undefined) return known === realm;
+    const { origin, pathname } = new URL(server);
+    const address = (origin + pathname).replace(/\/+$/, '');
+    let isSame = true;
     await this.#change((memory) => {
-      memory.realms[server] = realm;
+      const known = memory.realms[address];
+      isSame = known === undefined || known === realm;
+      if (known !== undefined) return false;
+      memory.realms[address] = realm;
+      return true;
     });
-    return true;
+    return isSame;
   }
 
   /** @throws ZodError for a file that somebody else wrote: pins are not to be lost in silence */
@@ -58,12 +67,12 @@ export class FilePinStore implements PinStore {
     return Memory.parse((await readPrivateFile(this.#path)) ?? {});
   }
 
-  async #change(edit: (memory: Memory) => void): Promise<void> {
+  /** @param edit - tells whether there is something to keep */
+  async #change(edit: (memory: Memory) => boolean): Promise<void> {
     await makePrivateFolder(dirname(this.#path));
     await locked(this.#path, async () => {
       const memory = await this.#read();
-      edit(memory);
-      await writePrivateFile(this.#path, memory);
+      if (edit(memory)) await writePrivateFile(this.#path, memory);
     });
   }
 }

@@ -22,7 +22,7 @@ import {
 import type { App } from './app.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
 import { publicKeyOf, textHash, verifyKeyList } from './key-list.ts';
-import type { PinKey, PinStore } from './pin-store.ts';
+import type { Pin, PinKey, PinStore } from './pin-store.ts';
 
 /** One's own keys, opened. */
 export interface OwnPair {
@@ -60,13 +60,20 @@ export class Keys {
   }
 
   /**
-   * Publishes version 1, with a new X25519 pair. When another device was faster, its pair is used.
+   * Publishes version 1, with a new X25519 pair. When another device was faster, its pair is used. A device that
+   * remembers a list of its own publishes nothing, whatever the server says.
    *
    * @returns the pair that stands
+   * @throws IntegrityError as `own`
    */
   async publish(): Promise<OwnPair> {
     const { uid, clientId, kBr, server } = this.#app;
     const identity = await deriveIdentity(kBr.k);
+    const owner: PinKey = { realm: server.realm, uid, clientId };
+    if (await this.#pins.get(owner)) {
+      this.#own = undefined;
+      return this.own();
+    }
     const { publicJwk, privateJwk } = await generateEncryptionKey();
     const context = { realm: server.realm, uid, clientId, kid: publicJwk.kid, version: 1 };
     const wrapped = await wrapPrivateKey({ privateJwk, kBr, context });
@@ -153,11 +160,20 @@ export class Keys {
 
   async #fetchOwn(): Promise<OwnPair> {
     const { uid, clientId, kBr, server, tokens } = this.#app;
-    const { skl, wrapped } = await tokens.bearing('keys', { url: '/keys/v1/me' }, (signed) =>
-      server.http.json(signed, OwnKeys),
-    );
     const identity = await deriveIdentity(kBr.k);
     const owner: PinKey = { realm: server.realm, uid, clientId };
+    const pin = await this.#pins.get(owner);
+    if (pin && pin.identity.x !== identity.publicJwk.x) {
+      const detail = 'This device had another kBr for the app.';
+      throw new IntegrityError('KEY_GENERATION_MISMATCH', detail);
+    }
+    const { skl, wrapped } = await tokens
+      .bearing('keys', { url: '/keys/v1/me' }, (signed) => server.http.json(signed, OwnKeys))
+      .catch((cause: unknown) => {
+        if (!pin || !(cause instanceof ClientError) || cause.status !== 404) throw cause;
+        const detail = 'The server denies a key list that this device has seen.';
+        throw new IntegrityError('KEY_LIST_ROLLBACK', detail, { cause });
+      });
     const list = await verifyKeyList(skl, identity.publicJwk, owner, server.seconds());
     await this.#remember(owner, { identity: identity.publicJwk, list, skl });
     if (list.kbr !== kBr.kid) {
@@ -182,42 +198,50 @@ export class Keys {
   async #contact(uid: string, skl: string): Promise<Contact> {
     const { clientId, server } = this.#app;
     const owner: PinKey = { realm: server.realm, uid, clientId };
-    const pin = await this.#pins.get(owner);
     const identity = signerOf(skl, uid);
-    if (pin && pin.identity.x !== identity.x) {
-      throw new IntegrityError(
-        'IDENTITY_CHANGED',
-        `The identity of ${uid} is not the one of the first contact.`,
-      );
-    }
-    const trusted = pin?.identity ?? identity;
-    const list = await verifyKeyList(skl, trusted, owner, server.seconds());
+    expectIdentity(await this.#pins.get(owner), identity, uid);
+    const list = await verifyKeyList(skl, identity, owner, server.seconds());
     const active = list.keys.find(({ st }) => st === 'active');
     if (!active) throw new IntegrityError('KEY_LIST_INVALID', `${uid} has no active key.`);
-    await this.#remember(owner, { identity: trusted, list, skl });
-    const publicJwk = publicKeyOf(active);
-    return { uid, identity: trusted, version: list.ver, publicJwk, isNew: pin === undefined };
+    const isNew = await this.#remember(owner, { identity, list, skl });
+    return { uid, identity, version: list.ver, publicJwk: publicKeyOf(active), isNew };
   }
 
-  /** Holds a list against the newest one seen, and remembers it when it is newer. */
+  /**
+   * Holds a list against the newest one seen, and remembers it when it is newer; in one step, or of two first
+   * contacts at once the later one would replace the identity of the earlier one.
+   *
+   * @returns whether nothing was known before
+   */
   async #remember(
     owner: PinKey,
     { identity, list, skl }: { identity: IdentityJwk; list: KeyList; skl: string },
-  ): Promise<void> {
-    const pin = await this.#pins.get(owner);
+  ): Promise<boolean> {
     const hash = textHash(skl);
-    if (pin?.version === list.ver && pin.list === hash) return;
-    if (pin && list.ver < pin.version) {
-      const detail = `${owner.uid} was already at version ${pin.version} of the key list.`;
-      throw new IntegrityError('KEY_LIST_ROLLBACK', detail);
-    }
-    const isFork = pin?.version === list.ver;
-    const isOtherPast = pin?.version === list.ver - 1 && list.prev !== pin.list;
-    if (isFork || isOtherPast) {
-      throw new IntegrityError('KEY_LIST_FORKED', `There are two histories of ${owner.uid}.`);
-    }
-    await this.#pins.set(owner, { identity, version: list.ver, list: hash });
+    let isNew = false;
+    await this.#pins.update(owner, (pin) => {
+      isNew = pin === undefined;
+      expectIdentity(pin, identity, owner.uid);
+      if (pin?.version === list.ver && pin.list === hash) return pin;
+      if (pin && list.ver < pin.version) {
+        const detail = `${owner.uid} was already at version ${pin.version} of the key list.`;
+        throw new IntegrityError('KEY_LIST_ROLLBACK', detail);
+      }
+      const isFork = pin?.version === list.ver;
+      const isOtherPast = pin?.version === list.ver - 1 && list.prev !== pin.list;
+      if (isFork || isOtherPast) {
+        throw new IntegrityError('KEY_LIST_FORKED', `There are two histories of ${owner.uid}.`);
+      }
+      return { identity, version: list.ver, list: hash };
+    });
+    return isNew;
   }
+}
+
+function expectIdentity(pin: Pin | undefined, identity: IdentityJwk, uid: string): void {
+  if (!pin || pin.identity.x === identity.x) return;
+  const detail = `The identity of ${uid} is not the one of the first contact.`;
+  throw new IntegrityError('IDENTITY_CHANGED', detail);
 }
 
 /** The key that a list itself names: to be pinned at first contact, and compared ever after. */

@@ -19,7 +19,11 @@ export interface Pin {
 /** Where pins are kept: on this device, out of the server's reach. */
 export interface PinStore {
   get(key: PinKey): Promise<Pin | undefined>;
-  set(key: PinKey, pin: Pin): Promise<void>;
+  /**
+   * Replaces a pin. `change` is run alone among all who use the store, other processes too, on what is known at
+   * that moment; when it throws, the pin stays as it is and the error goes on.
+   */
+  update(key: PinKey, change: (known: Pin | undefined) => Pin): Promise<void>;
 }
 
 /** One spelling for each pin key; no part may hold a line feed. */
@@ -35,8 +39,8 @@ export class MemoryPinStore implements PinStore {
     return Promise.resolve(this.#pins.get(pinName(key)));
   }
 
-  set(key: PinKey, pin: Pin): Promise<void> {
-    this.#pins.set(pinName(key), pin);
-    return Promise.resolve();
+  // eslint-disable-next-line @typescript-eslint/require-await -- a refusal is to be a rejection
+  async update(key: PinKey, change: (known: Pin | undefined) => Pin): Promise<void> {
+    this.#pins.set(pinName(key), change(this.#pins.get(pinName(key))));
   }
 }
