@@ -146,6 +146,11 @@ describe('signing up', () => {
   it.each([
     ['an address with a line feed', { ...credentials('a\nBcc: b@example.org'), email: 'a\n@b.c' }],
     ['an address without a host', credentials('somebody')],
+    ['an address that is mailed at another', credentials('<a@example.org>')],
+    ['an address with a name', credentials('a<a@example.org>')],
+    ['several addresses', credentials('a@example.org,b')],
+    ['an address with a quote', credentials('"a"@example.org')],
+    ['a route', credentials('a@[127.0.0.1]')],
     ['a password proof of another length', { email: 'a@example.org', authPW: 'abcd' }],
     ['an address that is a number', { ...credentials('a@example.org'), email: 7 }],
     ['nothing', {}],
@@ -263,7 +268,7 @@ describe('verifying an address', () => {
   });
 
   it('keeps mail to its owner, and addresses out of file names and headers of their own', async () => {
-    const email = 'bcc:"x",y@example.org';
+    const email = "bcc=x+y'z@example.org";
     const { uid } = (await create(credentials(email)).expect(200)).body;
     const folder = join(server.config.dataDir, 'mail');
     expect((await stat(folder)).mode & 0o777).toBe(0o700);

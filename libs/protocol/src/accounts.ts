@@ -2,14 +2,15 @@ import { z } from 'zod';
 import { Hex32, Uid } from './text.ts';
 
 /**
- * An address as people type it; compared without regard to case. In Unicode's form NFKC: a character
+ * An address as people type it; compared without regard to case. None of the characters that mean
+ * something in a mail's header: `<a@b>` would be mailed at `a@b`. In Unicode's form NFKC: a character
  * that only looks like another, as the Kelvin sign like a K, would be that other one in lower case,
  * and whoever has the one mailbox would verify the address of the other.
  */
 export const Email = z
   .string()
   .max(256)
-  .regex(/^[^\s@\p{C}]{1,64}@[^\s@\p{C}]{1,255}$/u)
+  .regex(/^[^\s@\p{C}<>()[\]\\,;:"]{1,64}@[^\s@\p{C}<>()[\]\\,;:"]{1,255}$/u)
   .refine((email) => email === email.normalize('NFKC'), 'Must be in Unicode form NFKC');
 
 /** POST /auth/v1/account/create */
