@@ -37,6 +37,11 @@ const weave: Check = ({ type, text }) => {
   expect(text).toMatch(/^\d+$/);
 };
 
+const page: Check = ({ type, text }) => {
+  expect(type).toBe('text/html; charset=utf-8');
+  expect(text).toMatch(/^<!doctype html>/);
+};
+
 /** An address of each API that takes a JSON body, or at least exists. */
 const apis: [prefix: string, format: Check, method: 'post' | 'put', path: string][] = [
   ['/auth/v1', fxa, 'post', '/auth/v1/account/create'],
@@ -55,6 +60,11 @@ const apis: [prefix: string, format: Check, method: 'post' | 'put', path: string
   ['/links/v1', problem, 'put', '/links/v1/a'],
   ['/node/v1', problem, 'put', '/node/v1/a'],
   ['/.well-known', problem, 'put', '/.well-known/openid-configuration'],
+  ['/oauth', page, 'post', '/oauth/signin'],
+  ['/settings', page, 'post', '/settings'],
+  ['/pair', page, 'post', '/pair/auth'],
+  ['/connect_another_device', page, 'post', '/connect_another_device'],
+  ['/verify_email', page, 'post', '/verify_email'],
 ];
 
 describe('Bad input', () => {
@@ -141,6 +151,18 @@ describe('Bad input', () => {
     });
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
     await server.request().get('/healthz').expect(200);
+  });
+
+  it('says what does not fit, and where, and repeats no value', async () => {
+    const reply = await replyOf('/auth/v1/account/login', {
+      method: 'POST',
+      body: JSON.stringify({ email: 'somebody', authPW: 5 }),
+      headers: { 'content-type': 'application/json' },
+    });
+    expect(reply.status).toBe(400);
+    const { message } = JSON.parse(reply.text) as { message: string };
+    expect(message).toMatch(/email: .+\. authPW: /);
+    expect(message).not.toContain('somebody');
   });
 
   it('never says what a crash was', async () => {

@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fxaError } from './accounts/fxa-error.ts';
 import { oauthError } from './oauth/oauth-error.ts';
 import { type ErrorFormats, FailureFilter } from './platform/failure.filter.ts';
+import { pageError } from './platform/html.ts';
 import type { Parts } from './platform/platform.module.ts';
 import { problem } from './platform/problem.ts';
 import { attendRequests, secure } from './platform/requests.ts';
@@ -21,6 +22,11 @@ const formats: ErrorFormats = [
   ['/storage/', weave],
   ['/1.5/', weave],
   ['/1.1/', weave],
+  ['/oauth', pageError],
+  ['/settings', pageError],
+  ['/pair', pageError],
+  ['/connect_another_device', pageError],
+  ['/verify_email', pageError],
   ['/', problem],
 ];
 

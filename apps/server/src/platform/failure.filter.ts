@@ -111,9 +111,14 @@ export function asFailure(thrown: unknown): Failure | undefined {
 
 function failureFor(status: number, cause: Error): Failure | undefined {
   const code = codes[status];
+  return code && new Failure(code, detailOf(cause), { cause });
+}
+
+function detailOf(cause: Error): string {
   // The router's own words repeat the address with its query.
-  const detail = /^Cannot [A-Z]+ \//.test(cause.message)
-    ? 'There is nothing at this address.'
-    : cause.message;
-  return code && new Failure(code, detail, { cause });
+  if (/^Cannot [A-Z]+ \//.test(cause.message)) return 'There is nothing at this address.';
+  const said = cause instanceof HttpException ? cause.getResponse() : undefined;
+  const { message } = (typeof said === 'object' ? said : {}) as { message?: unknown };
+  // The validation's list of what does not fit, and where; it never repeats a value.
+  return Array.isArray(message) ? message.join('. ') : cause.message;
 }

@@ -1,4 +1,7 @@
+import { STATUS_CODES } from 'node:http';
 import type { FastifyReply } from 'fastify';
+import { failureStatuses } from '#lib/protocol';
+import type { ErrorFormat } from './failure.filter.ts';
 
 /** Text that can stand in HTML, between tags or in a quoted attribute. */
 export const escapeHtml = (text: string): string =>
@@ -25,14 +28,25 @@ export const page = (title: string, body: string): string =>
     '</html>\n',
   ].join('\n');
 
+const pageHeaders = {
+  'content-type': 'text/html; charset=utf-8',
+  'content-security-policy': PAGE_POLICY,
+  'cache-control': 'no-store',
+};
+
+/** A page that says what went wrong, where a browser asked for a page. */
+export const pageError: ErrorFormat = (failure) => {
+  const status = failure ? failureStatuses[failure.code] : 500;
+  const why = failure ? `<p>${escapeHtml(failure.message)}</p>` : '';
+  return {
+    status,
+    contentType: pageHeaders['content-type'],
+    body: page(STATUS_CODES[status] ?? 'Error', why),
+    headers: pageHeaders,
+  };
+};
+
 /** Sends a page, never kept by a cache and never shown in a frame. */
 export function sendPage(reply: FastifyReply, html: string, status = 200): void {
-  void reply
-    .status(status)
-    .headers({
-      'content-type': 'text/html; charset=utf-8',
-      'content-security-policy': PAGE_POLICY,
-      'cache-control': 'no-store',
-    })
-    .send(html);
+  void reply.status(status).headers(pageHeaders).send(html);
 }
