@@ -105,7 +105,7 @@ it('A server moves with its data to another address: every key, pin, record and 
   const { items, refused } = await bobThere.sharing.inbox();
   expect(refused).toEqual([]);
   for (const item of items) await bobThere.sharing.accept(item);
-  const [shared] = await bobThere.sharing.accepted();
+  const [shared] = (await bobThere.sharing.accepted()).shares;
   if (shared?.body.typ !== 'file') throw new Error('Bob got no file.');
   expect(await read(bobThere.files, shared.body)).toBe(PHOTO);
 

@@ -1,6 +1,15 @@
-import { fromUtf8, openEnvelope, sealEnvelope, toBase64Url, utf8 } from '#lib/crypto';
+import {
+  fromUtf8,
+  hmacSha256,
+  openEnvelope,
+  randomBytes,
+  sealEnvelope,
+  toBase64Url,
+  utf8,
+} from '#lib/crypto';
 import { SHARE_TYPE, type ShareBody, type ShareStatement } from '#lib/protocol';
 import type { Contact } from '#lib/client';
+import { sealContent, sealContentKey } from '../../libs/crypto/src/jose-hpke.ts';
 import { TestServer } from '../support/test-server.ts';
 import { join, refusal, type Victim } from './people.ts';
 
@@ -214,6 +223,78 @@ describe('a server that tampers with shares', () => {
     await expectRefused('COMMITMENT_MISMATCH');
   });
 
+  it('is found out when a sender gives two recipients two content keys', async () => {
+    // Content that opens under both, as two different ones, can be made; the commitment is what it fails at.
+    const { app } = alice.device;
+    const [one, other] = [randomBytes(32), randomBytes(32)];
+    const cc = toBase64Url(hmacSha256(other, utf8('ks/v1/cek-commit')));
+    const header = { enc: 'A256GCM', typ: 'ks-env+jwe', cty: SHARE_TYPE, cc };
+    const sealedTo = async (person: Victim, cek: Uint8Array) => {
+      const { uid, publicJwk, version: ver } = await contact(person);
+      const { kid, x } = publicJwk;
+      const place = [app.server.realm, app.clientId, uid, kid, ver, ''];
+      const extraInfo = utf8(['keyservice/v1/env', ...place].join('\n'));
+      const { ek, encryptedKey } = await sealContentKey(cek, { x, extraInfo });
+      return { header: { alg: 'HPKE-4-KE', kid, ek, ver }, encrypted_key: encryptedKey };
+    };
+    const recipients = [await sealedTo(bob, one), await sealedTo(mallory, other)];
+    const to = recipients.map((recipient) => recipient.header.kid).sort();
+    const statement = utf8(await sign(alice, { to }));
+    const content = await sealContent(one, toBase64Url(utf8(JSON.stringify(header))), statement);
+    deliver(ID, alice, JSON.stringify({ ...content, recipients }));
+    await expectRefused('COMMITMENT_MISMATCH');
+  });
+
+  it.each([
+    ['app', { clientId: 'another-app' }],
+    ['realm', { realm: 'AAAAAAAAAAAAAAAAAAAAAA' }],
+    ['user', { uid: '0'.repeat(32) }],
+  ])('is found out when an envelope was sealed for another %s', async (_, change) => {
+    const { app } = alice.device;
+    const { uid, publicJwk, version } = await contact(bob);
+    const context = { uid, clientId: app.clientId, realm: app.server.realm, ...change };
+    const box = await sealEnvelope({
+      plaintext: utf8(await sign(alice)),
+      recipients: [{ uid: context.uid, publicJwk, keyListVersion: version }],
+      ...{ realm: context.realm, clientId: context.clientId, cty: SHARE_TYPE },
+    });
+    deliver(ID, alice, box);
+    await expectRefused('ENVELOPE_FORGED');
+  });
+
+  it('is found out when an envelope was sealed for a key list that never was', async () => {
+    const { app } = alice.device;
+    const { uid, publicJwk } = await contact(bob);
+    const box = await sealEnvelope({
+      plaintext: utf8(await sign(alice)),
+      recipients: [{ uid, publicJwk, keyListVersion: 2 }],
+      ...{ realm: app.server.realm, clientId: app.clientId, cty: SHARE_TYPE },
+    });
+    deliver(ID, alice, box);
+    await expectRefused('RECIPIENT_MISMATCH');
+  });
+
+  it('is found out when an envelope names one recipient twice', async () => {
+    const box = JSON.parse(await sealForBob(await sign(alice))) as { recipients: object[] };
+    const recipients = [...box.recipients, ...box.recipients];
+    deliver(ID, alice, JSON.stringify({ ...box, recipients }));
+    await expectRefused('ENVELOPE_FORGED');
+  });
+
+  it.each([
+    ['of another version', { v: 2 }],
+    ['with another algorithm', { alg: 'none' }],
+    ['with extensions', { crit: ['exp'] }],
+  ])('is found out when an envelope comes %s', async (_, change) => {
+    const box = JSON.parse(await sealForBob(await sign(alice))) as { recipients: object[] };
+    const recipients = box.recipients.map((recipient) => {
+      const { header } = recipient as { header: object };
+      return { ...recipient, header: { ...header, ...change } };
+    });
+    deliver(ID, alice, JSON.stringify({ ...box, recipients }));
+    await expectRefused('ENVELOPE_FORGED');
+  });
+
   it('is found out when it alters the content', async () => {
     const id = await share(bob);
     const box = JSON.parse(boxIn(await arrived(bob))) as { ciphertext: string };
@@ -226,6 +307,31 @@ describe('a server that tampers with shares', () => {
     await share(bob);
     bob.ahead.ms = 31 * 86_400_000;
     await expectRefused('SHARE_EXPIRED');
+  });
+
+  it.each([
+    ['has not begun', 3600, 7200],
+    ['lives longer than any may', -60, 31 * 86_400],
+    ['was made before all time', Number.MIN_SAFE_INTEGER, 3600],
+  ])('is found out when a share %s', async (_, begins, ends) => {
+    const now = bob.device.app.server.seconds();
+    const iat = Math.max(now + begins, Number.MIN_SAFE_INTEGER);
+    deliver(ID, alice, await sealForBob(await sign(alice, { iat, exp: now + ends })));
+    await expectRefused('SHARE_EXPIRED');
+  });
+
+  it('is found out when it spoils what was accepted', async () => {
+    await share(bob);
+    const { items } = await bob.device.sharing.inbox();
+    for (const item of items) await bob.device.sharing.accept(item);
+    bob.liar.alter('GET', /\/storage\/shares$/, (answer) =>
+      answer.map((bso: { id: string }) =>
+        bso.id === items[0]?.id ? { ...bso, payload: '{}' } : bso,
+      ),
+    );
+    const { shares, refused } = await bob.device.sharing.accepted();
+    expect(shares.map(({ id }) => id)).not.toContain(items[0]?.id);
+    expect(refused).toMatchObject([{ id: items[0]?.id, error: refusal('RECORD_FORGED') }]);
   });
 
   it('cannot keep other shares from being read', async () => {

@@ -17,6 +17,7 @@ import { signUp } from './commands/sign-up.ts';
 import { verify } from './commands/verify.ts';
 import { whoami } from './commands/whoami.ts';
 import { addCommonOptions, type Common } from './options.ts';
+import { printable, printableJson } from './printable.ts';
 import { Refused } from './refused.ts';
 
 const program = addCommonOptions(new Command('lockstep'))
@@ -50,7 +51,8 @@ try {
   // Commander has said it already.
   if (!(error instanceof CommanderError)) {
     const { json } = program.opts<Common>();
-    process.stderr.write(`${json === true ? asJson(error) : `lockstep: ${wordsOf(error)}`}\n`);
+    const words = json === true ? asJson(error) : `lockstep: ${printable(wordsOf(error))}`;
+    process.stderr.write(`${words}\n`);
   }
 }
 
@@ -58,12 +60,14 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof Refused) return error.exitCode;
   if (error instanceof IntegrityError) return 4;
-  return error instanceof ClientError && ['network', 'timeout'].includes(error.code) ? 3 : 1;
+  // A server can name its refusal as it likes; it has a status then.
+  const isSilence = error instanceof ClientError && error.status === 0;
+  return isSilence && ['network', 'timeout'].includes(error.code) ? 3 : 1;
 }
 
 function asJson(error: unknown): string {
   const isNamed = error instanceof ClientError || error instanceof IntegrityError;
-  return JSON.stringify({ error: isNamed ? error.code : 'error', message: wordsOf(error) });
+  return printableJson({ error: isNamed ? error.code : 'error', message: wordsOf(error) });
 }
 
 function wordsOf(error: unknown): string {

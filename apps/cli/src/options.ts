@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import type { Contact, Keys } from '#lib/client';
+import type { Contact, Keys, RefusedRecord } from '#lib/client';
+import { printable, printableJson } from './printable.ts';
 import { Refused } from './refused.ts';
 
 /** The options of every command; they stand before or after it. */
@@ -36,9 +37,29 @@ export function withExamples(command: Command, examples: readonly string[]): Com
   return command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
 }
 
-/** Tells the outcome: for programs as JSON, for people in words. */
-export function tell({ json }: Pick<Common, 'json'>, value: unknown, words: string): void {
-  process.stdout.write(`${json === true ? JSON.stringify(value) : words}\n`);
+/**
+ * Tells the outcome: for programs as JSON, for people in words.
+ *
+ * @param words - a line, or several; each may hold what somebody else wrote, which is shown and not obeyed
+ */
+export function tell(
+  { json }: Pick<Common, 'json'>,
+  value: unknown,
+  words: string | readonly string[],
+): void {
+  const lines = typeof words === 'string' ? [words] : words;
+  const text = json === true ? printableJson(value) : lines.map(printable).join('\n');
+  process.stdout.write(`${text}\n`);
+}
+
+/** A line for each record that failed a check. */
+export function linesOf(refused: readonly RefusedRecord[]): string[] {
+  return refused.map(({ id, error }) => `${id}  REFUSED  ${error.message}`);
+}
+
+/** The same for programs. */
+export function reasonsOf(refused: readonly RefusedRecord[]) {
+  return refused.map(({ id, error }) => ({ id, code: error.code, reason: error.message }));
 }
 
 /** The people at these addresses. @throws Refused when one cannot be found */
@@ -50,7 +71,9 @@ export async function peopleAt(
   const missing = emails.filter((email) => !found.has(email));
   if (missing.length > 0) throw new Refused(`Nobody uses this app at ${missing.join(', ')}.`);
   for (const [email, contact] of found) {
-    if (contact.isNew) process.stderr.write(`${email}: first contact, identity remembered\n`);
+    if (contact.isNew) {
+      process.stderr.write(`${printable(email)}: first contact, identity remembered\n`);
+    }
   }
   return [...found.values()];
 }

@@ -1,3 +1,5 @@
+import { printable } from './printable.ts';
+
 const WIDTH = 30;
 const EVERY_MS = 100;
 
@@ -7,6 +9,7 @@ export function progress(
   total: number,
 ): { advance(bytes: number): void; done(): void } {
   const { stderr } = process;
+  const label = printable(title);
   if (!stderr.isTTY || total === 0) return { advance: () => undefined, done: () => undefined };
   let bytes = 0;
   let drawn = 0;
@@ -15,7 +18,7 @@ export function progress(
     const filled = Math.round(share * WIDTH);
     const bar = '█'.repeat(filled) + '░'.repeat(WIDTH - filled);
     const size = `${mebibytes(bytes)} of ${mebibytes(total)} MiB`;
-    stderr.write(`\r\u001b[K${title} ${bar} ${String(Math.round(share * 100))} % ${size}`);
+    stderr.write(`\r\u001b[K${label} ${bar} ${String(Math.round(share * 100))} % ${size}`);
   };
   return {
     advance(more) {

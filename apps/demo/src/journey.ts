@@ -155,7 +155,7 @@ export class Journey {
     const stranger = items.find(({ from }) => from.uid !== this.#alice.account.uid);
     if (stranger) refuse(`${person.name} got something from a stranger.`);
     for (const item of items) await sharing.accept(item);
-    return (await sharing.accepted()).map(({ body }) => body);
+    return (await sharing.accepted()).shares.map(({ body }) => body);
   }
 
   async #download(person: Person, shares: readonly ShareBody[]): Promise<void> {

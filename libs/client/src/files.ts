@@ -17,7 +17,7 @@ import type { App } from './app.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
 import { paddedLength } from './padding.ts';
 import { Stall } from './stall.ts';
-import type { Storage } from './storage.ts';
+import type { RefusedRecord, Storage } from './storage.ts';
 
 /** Where a file is and everything that opens it. Whoever has this and a grant can read the file. */
 export type FileReference = Extract<ShareBody, { typ: 'file' }>;
@@ -159,7 +159,8 @@ export class Files {
         throw new IntegrityError('FILE_FORGED', `${file.name} is not the file that was shared.`);
       }
     } catch (cause) {
-      if (!(cause instanceof CryptoRefusal)) throw cause;
+      // A reference that a sender made up may ask for impossible keys and lengths.
+      if (!(cause instanceof CryptoRefusal) && !(cause instanceof RangeError)) throw cause;
       const detail = `${file.name} was changed on its way.`;
       throw new IntegrityError('FILE_FORGED', detail, { cause });
     } finally {
@@ -186,13 +187,22 @@ export class Files {
   /** One's own file. @returns undefined when there is none of this id */
   async find(id: string): Promise<FileReference | undefined> {
     const record = await this.#storage.get(COLLECTION, id);
-    return record && readReference(record.value);
+    return record && readReference(id, record.value);
   }
 
-  /** One's own files. */
-  async list(): Promise<FileReference[]> {
-    const { records } = await this.#storage.records(COLLECTION);
-    return records.map(({ value }) => readReference(value));
+  /** One's own files, and apart from them the records that the server spoiled. */
+  async list(): Promise<{ files: FileReference[]; refused: RefusedRecord[] }> {
+    const { records, refused } = await this.#storage.records(COLLECTION);
+    const files: FileReference[] = [];
+    for (const { id, value } of records) {
+      try {
+        files.push(readReference(id, value));
+      } catch (error) {
+        if (!(error instanceof IntegrityError)) throw error;
+        refused.push({ id, error });
+      }
+    }
+    return { files, refused };
   }
 
   async #run(ask: {
@@ -215,10 +225,10 @@ export class Files {
 
 const pathOf = ({ root, id }: FileReference) => `/files/v1/${root}/files/${id}`;
 
-function readReference(value: unknown): FileReference {
-  const { success, data } = ShareBody.safeParse(value);
-  if (success && data.typ === 'file') return data;
-  throw new ClientError('malformed-answer', 0, 'The record of the file is malformed.');
+function readReference(id: string, value: unknown): FileReference {
+  const { success, data, error: cause } = ShareBody.safeParse(value);
+  if (success && data.typ === 'file' && data.id === id) return data;
+  throw new IntegrityError('RECORD_FORGED', 'The record refers to no file.', { cause });
 }
 
 /** The source, hashed and counted, and zeros up to the padded length. */

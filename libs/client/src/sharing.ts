@@ -16,7 +16,7 @@ import {
   INBOX,
   InboxRecord,
   SHARE_TYPE,
-  type ShareBody,
+  ShareBody,
   ShareStatement,
   Uid,
 } from '#lib/protocol';
@@ -51,7 +51,16 @@ const AcceptedShare = z.object({
   /** Seconds since 1970, by the sender's clock. */
   sentAt: z.number().int(),
   statement: z.string(),
+  body: ShareBody,
 });
+
+/** A share that was accepted. */
+export interface Accepted {
+  id: string;
+  /** The sender's uid. */
+  from: string;
+  body: ShareBody;
+}
 
 const COLLECTION = 'shares';
 /** A statement from a device whose clock is ahead is taken, up to this many seconds. */
@@ -151,9 +160,10 @@ export class Sharing {
    */
   async accept(item: InboxItem): Promise<void> {
     const { id, statement, sentAt, from } = item;
-    const value: z.infer<typeof AcceptedShare> = { v: 1, from: from.uid, sentAt, statement };
+    const { body } = item;
+    const value: z.infer<typeof AcceptedShare> = { v: 1, from: from.uid, sentAt, statement, body };
     try {
-      await this.#storage.put(COLLECTION, id, { ...value, body: item.body }, { isNew: true });
+      await this.#storage.put(COLLECTION, id, value, { isNew: true });
     } catch (error) {
       if (!(error instanceof ClientError) || error.status !== 412) throw error;
       // Perhaps this very call, whose answer was lost.
@@ -170,14 +180,20 @@ export class Sharing {
     return this.#storage.delete(INBOX, id);
   }
 
-  /** What was accepted, by anyone's device. */
-  async accepted(): Promise<{ id: string; from: string; body: ShareBody }[]> {
-    const { records } = await this.#storage.records(COLLECTION);
-    const Shape = AcceptedShare.extend({ body: ShareStatement.shape.body });
-    return records.map(({ id, value }) => {
-      const { from, body } = Shape.parse(value);
-      return { id, from, body };
-    });
+  /** What was accepted, on any device, and apart from it what the server spoiled. */
+  async accepted(): Promise<{ shares: Accepted[]; refused: RefusedItem[] }> {
+    const { records, refused } = await this.#storage.records(COLLECTION);
+    const shares: Accepted[] = [];
+    for (const { id, value } of records) {
+      const { success, data, error: cause } = AcceptedShare.safeParse(value);
+      if (success) {
+        shares.push({ id, from: data.from, body: data.body });
+        continue;
+      }
+      const detail = 'The record holds no share.';
+      refused.push({ id, error: new IntegrityError('RECORD_FORGED', detail, { cause }) });
+    }
+    return { shares, refused };
   }
 
   async #open({ id, payload }: Bso, own: OwnPair): Promise<InboxItem> {
@@ -191,7 +207,8 @@ export class Sharing {
       throw new IntegrityError('REPLAYED', 'The share was sent under another id.');
     }
     const now = this.#app.server.seconds();
-    if (statement.exp <= now || statement.iat > now + CLOCK_TOLERANCE_SECONDS) {
+    const isOverlong = statement.exp - statement.iat > DEPOSIT_TTL_SECONDS_MAX;
+    if (statement.exp <= now || statement.iat > now + CLOCK_TOLERANCE_SECONDS || isOverlong) {
       throw new IntegrityError('SHARE_EXPIRED', 'The share is not valid now.');
     }
     return { id, from: sender, body: statement.body, sentAt: statement.iat, statement: jws };
@@ -248,7 +265,8 @@ export class Sharing {
 
   /** The signature covers `to`; the envelope's header is anybody's to rewrite. */
   #expectRecipients({ to }: ShareStatement, addressees: string[], own: OwnPair): void {
-    const isSame = to.join() === addressees.toSorted().join();
+    const sorted = addressees.toSorted();
+    const isSame = to.length === sorted.length && to.every((kid, i) => kid === sorted[i]);
     if (!isSame || !to.includes(own.publicJwk.kid)) {
       throw new IntegrityError('RECIPIENT_MISMATCH', 'The share was signed for other recipients.');
     }

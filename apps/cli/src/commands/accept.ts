@@ -23,5 +23,5 @@ export const accept = withExamples(
   for (const item of wanted) await sharing.accept(item);
   const shown = wanted.map(({ id, body }) => ({ id, kind: body.typ, title: titleOf(body) }));
   const lines = shown.map(({ id, title }) => `${id}  ${title}`);
-  tell(options, shown, lines.length > 0 ? lines.join('\n') : 'Nothing new.');
+  tell(options, shown, lines.length > 0 ? lines : 'Nothing new.');
 });

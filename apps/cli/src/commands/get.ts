@@ -3,7 +3,7 @@ import type { ShareBody } from '#lib/protocol';
 import { Device } from '../device.ts';
 import { type Common, withExamples, tell } from '../options.ts';
 import { Refused } from '../refused.ts';
-import { download } from '../transfer.ts';
+import { download, secretLines } from '../transfer.ts';
 
 /** `lockstep get ID [OUT]` */
 export const get = withExamples(
@@ -20,8 +20,7 @@ export const get = withExamples(
   const body = await find(device, id);
   if (!body) throw new Refused(`There is no file or share ${id}.`);
   if (body.typ === 'item') {
-    const lines = Object.entries(body.secret).map(([name, value]) => `${name}: ${value}`);
-    tell(options, body, [body.title, ...lines].join('\n'));
+    tell(options, body, secretLines(body));
     return;
   }
   const path = await download(device, body, out);
@@ -32,7 +31,17 @@ export const get = withExamples(
 async function find({ files, sharing }: Device, id: string): Promise<ShareBody | undefined> {
   const own = await files.find(id);
   if (own) return own;
-  const accepted = await sharing.accepted();
-  return accepted.find((share) => share.id === id || ('id' in share.body && share.body.id === id))
-    ?.body;
+  const { shares, refused } = await sharing.accepted();
+  const spoiled = refused.find((record) => record.id === id);
+  if (spoiled) throw spoiled.error;
+  const share = shares.find((one) => one.id === id);
+  if (share) return share.body;
+  // A sender chooses which file id he names: where two name the same, the id of the share decides.
+  const bodies = shares.flatMap(({ body }) =>
+    body.typ === 'file' && body.id === id ? [body] : [],
+  );
+  if (bodies.length > 1) {
+    throw new Refused(`Several shares name the file ${id}; give the id of a share.`);
+  }
+  return bodies[0];
 }

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { Device } from '../device.ts';
-import { type Common, withExamples, tell } from '../options.ts';
+import { type Common, linesOf, reasonsOf, tell, withExamples } from '../options.ts';
 import { titleOf } from '../transfer.ts';
 
 /** `lockstep inbox` */
@@ -15,14 +15,12 @@ export const inbox = withExamples(
     ...{ id, kind: body.typ, title: titleOf(body), from: from.uid },
     ...{ isNewContact: from.isNew, sentAt: new Date(sentAt * 1000).toISOString() },
   }));
-  const errors = refused.map(({ id, error }) => ({ id, code: error.code, reason: error.message }));
-  const lines = [
-    ...shown.map(({ id, kind, title, from }) => `${id}  ${kind.padEnd(5)} ${title}  from ${from}`),
-    ...errors.map(({ id, reason }) => `${id}  REFUSED  ${reason}`),
-  ];
-  tell(
-    options,
-    { items: shown, refused: errors },
-    lines.length > 0 ? lines.join('\n') : 'Nothing new.',
-  );
+  // What the sender chose stands last, where it cannot push anything else out of sight.
+  const lines = shown.map(({ id, kind, title, from, isNewContact }) => {
+    const contact = isNewContact ? `${from} (first contact)` : from;
+    return `${id}  ${kind.padEnd(4)}  from ${contact}  ${title}`;
+  });
+  lines.push(...linesOf(refused));
+  const value = { items: shown, refused: reasonsOf(refused) };
+  tell(options, value, lines.length > 0 ? lines : 'Nothing new.');
 });

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
+import type { Common } from '../options.ts';
 
 const PROGRAM = fileURLToPath(
   new URL('../../../server/src/accounts/invite.main.js', import.meta.url),
@@ -18,9 +19,10 @@ export const invite = new Command('invite')
     'the data folder of the server (default: DATA_DIR, or ./data of the clone)',
   )
   .addHelpText('after', '\nExamples:\n  $ lockstep invite bob@example.org')
-  .action(async (address: string, { data }: { data?: string }) => {
+  .action(async (address: string, { data }: { data?: string }, command: Command) => {
     const dataDir = data === undefined ? {} : { DATA_DIR: resolve(data) };
-    const child = spawn(process.execPath, [PROGRAM, address], {
+    const { json } = command.optsWithGlobals<Common>();
+    const child = spawn(process.execPath, [PROGRAM, address, ...(json ? ['--json'] : [])], {
       cwd: CLONE,
       env: { ...process.env, ...dataDir },
       stdio: 'inherit',

@@ -11,7 +11,7 @@ function show(options: Common, { list, identity, publicJwk }: OwnPair): void {
     expires: new Date(list.exp * 1000).toISOString(),
   };
   const lines = Object.entries(facts).map(([name, value]) => `${name.padEnd(9)} ${value}`);
-  tell(options, facts, lines.join('\n'));
+  tell(options, facts, lines);
 }
 
 const publish = withExamples(
@@ -44,7 +44,7 @@ const find = withExamples(
     ...{ email, uid, key: publicJwk.kid, isNew },
   }));
   const lines = people.map(({ email, uid, key }) => `${email}  ${uid}  ${key}`);
-  tell(options, people, lines.length > 0 ? lines.join('\n') : 'Nobody was found.');
+  tell(options, people, lines.length > 0 ? lines : 'Nobody was found.');
 });
 
 /** `lockstep keys publish|show|find` */

@@ -33,5 +33,5 @@ export const share = withExamples(
     });
   }
   const lines = shares.map(({ name, share: id }) => `${id}  ${name} → ${options.to.join(', ')}`);
-  tell(options, shares, lines.join('\n'));
+  tell(options, shares, lines);
 });

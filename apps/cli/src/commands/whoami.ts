@@ -20,5 +20,5 @@ export const whoami = withExamples(
     identity: identity.kid,
   };
   const lines = Object.entries(facts).map(([name, value]) => `${name.padEnd(9)} ${value}`);
-  tell(options, facts, lines.join('\n'));
+  tell(options, facts, lines);
 });
