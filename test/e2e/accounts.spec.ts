@@ -91,6 +91,20 @@ describe('signing in', () => {
     expect(body).toMatchObject({ code: 400, errno: 103, email });
   });
 
+  it('refuses the password of an account that went away while it was checked', async () => {
+    const body = credentials(anAddress());
+    const { uid } = (await create(body).expect(200)).body;
+    const other = server.db.createQueryRunner();
+    await other.startTransaction();
+    await other.query(`DELETE FROM account WHERE uid = $1`, [uid]);
+    const answer = login(body).then((reply) => reply);
+    const waiting = `SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid IS NOT NULL`;
+    while ((await server.db.query<unknown[]>(waiting)).length === 0);
+    await other.commitTransaction();
+    await other.release();
+    expect(await answer).toMatchObject({ status: 400, body: { errno: 103 } });
+  });
+
   it('says how an address is spelled, when the password does not fit another spelling', async () => {
     const local = `Mixed-${randomBytes(4).toString('hex')}`;
     const known = credentials(`${local}@example.org`);

@@ -70,6 +70,28 @@ it('refuses tokens without a session, and for an address that is not verified', 
   expect((await ask({}, await unverified()).expect(400)).body.errno).toBe(104);
 });
 
+it.each([
+  ['a grant', 'AFTER', 'Grant', 0],
+  // The trigger's own work is undone with the insert that fails.
+  ['a token', 'BEFORE', 'AccessToken', 1],
+])('gives nothing to who signs out while %s is written', async (_, when, model, left) => {
+  const bob = await signUp(server);
+  await server.db.query(`
+    CREATE FUNCTION sign_out() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN DELETE FROM session WHERE uid = ''${bob.uid}''; RETURN NEW; END'`);
+  await server.db.query(`
+    CREATE TRIGGER sign_out ${when} INSERT ON oidc FOR EACH ROW WHEN (NEW.model = '${model}')
+      EXECUTE FUNCTION sign_out()`);
+  try {
+    const { body } = await ask({}, bob.authorization).expect(401);
+    expect(body.errno).toBe(110);
+  } finally {
+    await server.db.query(`DROP FUNCTION sign_out CASCADE`);
+  }
+  const rows = `SELECT model FROM oidc WHERE payload->>'accountId' = $1`;
+  expect(await server.db.query(rows, [bob.uid])).toHaveLength(left);
+});
+
 it('tells from what to derive the keys that an app may have, and leaves out the rest', async () => {
   const [{ keys_changed_at: keyRotationTimestamp }] = await server.db.query(
     `SELECT keys_changed_at FROM account WHERE uid = $1`,

@@ -95,22 +95,25 @@ export class AccountsService {
           extra: { email: account.email },
         });
       }
-      throw new Failure('incorrect-password', 'The address or the password is wrong.', {
-        extra: { email },
-      });
+      throw incorrectPassword(email);
     }
-    return this.accounts.manager.transaction(async (tx) => ({
-      uid: account.uid,
-      ...(await this.sessions.start(tx, account.uid)),
-      ...(withKeys && {
-        keyFetchToken: await this.sessions.prepareKeys(
-          tx,
-          account.uid,
-          keysOf(account, wrapwrapKey),
-        ),
-      }),
-      verified: account.verifiedAt !== null,
-    }));
+    return this.accounts.manager.transaction(async (tx) => {
+      // The stretching takes its time: the account may have been replaced, or verified, since.
+      const { uid, verifyHash } = account;
+      const current = await tx.findOne(AccountEntity, {
+        where: { uid, verifyHash },
+        lock: { mode: 'for_key_share' },
+      });
+      if (!current) throw incorrectPassword(email);
+      return {
+        uid,
+        ...(await this.sessions.start(tx, uid)),
+        ...(withKeys && {
+          keyFetchToken: await this.sessions.prepareKeys(tx, uid, keysOf(current, wrapwrapKey)),
+        }),
+        verified: current.verifiedAt !== null,
+      };
+    });
   }
 
   /** Whether there is an account, verified or not, of this uid or address. */
@@ -162,6 +165,9 @@ const keysOf = (account: AccountEntity, wrapwrapKey: Uint8Array) => ({
   kA: account.ka,
   wrapKb: xor(account.wrapWrapKb, wrapwrapKey),
 });
+
+const incorrectPassword = (email: string) =>
+  new Failure('incorrect-password', 'The address or the password is wrong.', { extra: { email } });
 
 const accountExists = (email: string) =>
   new Failure('account-exists', 'There is an account of this address.', { extra: { email } });

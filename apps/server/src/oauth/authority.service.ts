@@ -19,6 +19,9 @@ import { adapters } from './oidc.adapter.ts';
 import { makeProvider } from './provider.ts';
 import { audiencesOf } from './resources.ts';
 
+/** For who signed out while a request was under way. */
+export const sessionEnded = () => new Failure('unauthenticated', 'The session has ended.');
+
 const nothingHere = new Failure('not-found', 'There is nothing at this address.');
 
 /** An hour. */
@@ -143,8 +146,9 @@ export class AuthorityService implements OnModuleDestroy {
     } catch (error) {
       const { code } =
         error instanceof QueryFailedError ? (error.driverError as { code?: string }) : {};
-      if (code === '23503') throw new Failure('unauthenticated', 'The session has ended.');
-      throw error;
+      if (code !== '23503') throw error;
+      await grant.destroy(); // without its session nothing would end it
+      throw sessionEnded();
     }
     return id;
   }

@@ -1,8 +1,9 @@
 import { Body, Controller, HttpCode, Post, UseGuards } from '@nestjs/common';
 import { AskFxaToken, DestroyFxaToken, Failure, type FxaToken } from '#lib/protocol';
 import { Session, VerifiedSessionGuard } from '../accounts/session.guard.ts';
-import { AuthorityService } from './authority.service.ts';
+import { AuthorityService, sessionEnded } from './authority.service.ts';
 import { ClientsService } from './clients.service.ts';
+import { errors } from './oidc-provider.ts';
 import { ACCESS_TOKEN_SECONDS, audiencesOf, resourceServer } from './resources.ts';
 
 /** The calls by which Firefox gets tokens for itself, with its session. */
@@ -52,8 +53,11 @@ export class FxaTokenController {
       scope,
     });
     if (info?.audience) token.resourceServer = new provider.ResourceServer(info.audience, info);
+    const value = await token.save().catch((error: unknown) => {
+      throw error instanceof errors.InvalidGrant ? sessionEnded() : error;
+    });
     return {
-      access_token: await token.save(),
+      access_token: value,
       token_type: 'bearer',
       scope,
       expires_in: seconds,
