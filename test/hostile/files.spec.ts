@@ -69,7 +69,15 @@ describe('a server that spoils files', () => {
 
   it.each(spoilings)('is found out when a file is %s', async (_, spoil) => {
     alice.liar.alterBytes('GET', FILE, (sealed) => bytesOf(spoil(parts(sealed))));
-    await expect(download()).rejects.toMatchObject(refusal('FILE_FORGED'));
+    const handedOut: Uint8Array[] = [];
+    const reading = async () => {
+      for await (const chunk of alice.device.files.download(file)) handedOut.push(chunk);
+    };
+    await expect(reading()).rejects.toMatchObject(refusal('FILE_FORGED'));
+    // What came before the lie was found is authentic and in its place.
+    const bytes = Buffer.concat(handedOut);
+    expect(plain.subarray(0, bytes.length).equals(bytes)).toBe(true);
+    expect(bytes.length).toBeLessThan(plain.length);
   });
 
   it('is found out when a segment comes from another file', async () => {
@@ -101,10 +109,32 @@ describe('a server that spoils files', () => {
     await expect(drain(lied)).rejects.toMatchObject(refusal('FILE_FORGED'));
   });
 
-  it('is found out when it did not receive what was uploaded', async () => {
-    const sha256 = createHash('sha256').update('another').digest('base64url');
-    alice.liar.alter('PUT', FILE, (answer) => ({ ...answer, sha256 }));
+  it.each([
+    ['key', { fk: `${'A'.repeat(42)}B` }],
+    ['size', { size: Number.MAX_SAFE_INTEGER }],
+    ['header', { header: 'A' }],
+  ])('is refused by its name when the sharer named an impossible %s', async (_, change) => {
+    const impossible = alice.device.files.download({ ...file, ...change });
+    await expect(drain(impossible)).rejects.toMatchObject(refusal('FILE_FORGED'));
+  });
+
+  it.each([
+    ['other bytes', { sha256: createHash('sha256').update('another').digest('base64url') }],
+    ['another length', { size: 1 }],
+    ['another id', { id: 'AAAAAAAAAAAAAAAAAAAAAA' }],
+  ])('is found out when it confirms %s than were uploaded', async (_, change) => {
+    alice.liar.alter('PUT', FILE, (answer) => ({ ...answer, ...change }));
     await expect(upload(plain)).rejects.toMatchObject(refusal('UPLOAD_ALTERED'));
+  });
+
+  it('is found out when it spoils the reference of a file', async () => {
+    const before = await alice.device.files.list();
+    alice.liar.alter('GET', /\/storage\/files$/, (answer) =>
+      answer.map((bso: { id: string }) => (bso.id === file.id ? { ...bso, payload: '{}' } : bso)),
+    );
+    const { files, refused } = await alice.device.files.list();
+    expect(files).toHaveLength(before.files.length - 1);
+    expect(refused).toMatchObject([{ id: file.id, error: refusal('RECORD_FORGED') }]);
   });
 });
 

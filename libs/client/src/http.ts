@@ -40,8 +40,10 @@ const TIMEOUT_MS = 30_000;
 const ATTEMPTS = 3;
 /** A server that asks for a longer pause is not waited for. */
 const PAUSE_MS_MAX = 10_000;
-/** Far above any answer of the JSON APIs (a page of 1000 records of 2 MiB is never asked for). */
-const ANSWER_CHARACTERS_MAX = 64 * 1024 * 1024;
+/** Far above any answer of the JSON APIs; a server that sends more is not listened to. */
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+/** Above any refusal. */
+const REFUSAL_BYTES_MAX = 65_536;
 
 /**
  * Requests to one server: every answer is checked against a schema, every refusal becomes a
@@ -80,7 +82,8 @@ export class Http {
     schema: T,
   ): Promise<{ data: z.infer<T>; headers: Headers }> {
     const response = await this.send(ask);
-    const text = await readText(response);
+    const text = await readText(response, ANSWER_BYTES_MAX);
+    if (text === undefined) throw malformed(ask, new RangeError('The answer is too long.'));
     let body: unknown;
     try {
       body = text === '' ? undefined : JSON.parse(text);
@@ -114,7 +117,8 @@ export class Http {
         const response = await this.#once(ask, method);
         this.#learnTime(response.headers);
         if (response.ok || (ask.redirect === 'manual' && response.status < 400)) return response;
-        const error = errorOf(response.status, await readText(response));
+        const text = await readText(response, REFUSAL_BYTES_MAX);
+        const error = errorOf(response.status, text ?? '');
         const moved = Math.abs(this.#skewMs - skewBefore) > 1000;
         if (response.status === 401 && mayCorrectClock && moved) {
           mayCorrectClock = false;
@@ -198,14 +202,25 @@ function malformed({ method = 'GET', url }: Ask, cause: unknown): ClientError {
   return new ClientError('malformed-answer', 0, detail, {}, { cause });
 }
 
-async function readText(response: Response): Promise<string> {
+/** @returns undefined when there is more than that; what comes after is not waited for */
+async function readText(response: Response, bytesMax: number): Promise<string | undefined> {
+  const reader = response.body?.getReader();
+  if (!reader) return '';
+  const decoder = new TextDecoder();
+  let text = '';
   try {
-    const text = await response.text();
-    if (text.length <= ANSWER_CHARACTERS_MAX) return text;
+    for (let bytes = 0; ;) {
+      const next = await reader.read();
+      if (next.done) return text + decoder.decode();
+      bytes += next.value.length;
+      if (bytes > bytesMax) return undefined;
+      text += decoder.decode(next.value, { stream: true });
+    }
   } catch (cause) {
     throw new ClientError('network', 0, 'The answer was cut off.', {}, { cause });
+  } finally {
+    await reader.cancel().catch(() => undefined);
   }
-  throw new ClientError('malformed-answer', 0, 'The answer is too long.');
 }
 
 /** Milliseconds; undefined when the answer is no request to come back soon. */

@@ -37,6 +37,10 @@ export interface RefusedRecord {
 const Ids = z.array(z.string());
 const Full = z.array(Bso);
 const PAGE_RECORDS = 200;
+/** What is held of one collection at once; a server that goes on is not listened to. */
+const COLLECTION_CHARACTERS_MAX = 256 * 1024 * 1024;
+/** What a record takes beside its texts. */
+const RECORD_COST = 200;
 
 /**
  * The app's own records in Sync storage. The server sees ids, times and sizes; contents are sealed for their
@@ -63,15 +67,21 @@ export class Storage {
     { newer }: { newer?: string | undefined } = {},
   ): Promise<Page<Bso>> {
     const records: Bso[] = [];
+    let characters = 0;
     let modified = newer ?? '0.00';
     for (let offset: string | undefined; ;) {
       const query = { full: 1, sort: 'oldest', limit: PAGE_RECORDS, newer, offset };
       const answer = await this.#answer({ url: `/storage/${collection}`, query }, Full);
       if (!answer) return { records, modified };
       records.push(...answer.data);
+      for (const { id, payload } of answer.data)
+        characters += RECORD_COST + id.length + payload.length;
       modified = answer.headers.get('x-last-modified') ?? modified;
       offset = answer.headers.get('x-weave-next-offset') ?? undefined;
       if (offset === undefined) return { records, modified };
+      if (answer.data.length === 0 || characters > COLLECTION_CHARACTERS_MAX) {
+        throw new ClientError('malformed-answer', 0, `The collection ${collection} does not end.`);
+      }
     }
   }
 
@@ -235,9 +245,20 @@ export class Storage {
       tokens.drop('storage', bearer);
       return once(await tokens.for('storage'));
     });
+    if (!isAddressFor(server.url, token.api_endpoint)) {
+      throw new ClientError('malformed-answer', 0, 'The address of the storage is none.');
+    }
     // A minute before its end a token may already be refused on its way.
     return { token, until: server.platform.now() + Math.max(0, token.duration - 60) * 1000 };
   }
+}
+
+/** A storage node may be at another host, but not without TLS where the server has it. */
+function isAddressFor(server: string, endpoint: string): boolean {
+  if (!URL.canParse(endpoint)) return false;
+  const { protocol, search, hash } = new URL(endpoint);
+  const isKnown = protocol === 'https:' || protocol === new URL(server).protocol;
+  return isKnown && search === '' && hash === '';
 }
 
 function ifMissing(error: unknown): undefined {
