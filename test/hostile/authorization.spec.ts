@@ -1,3 +1,6 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { Account, App, authorize, Server } from '#lib/client';
 import {
@@ -9,9 +12,10 @@ import {
   utf8,
 } from '#lib/crypto';
 import { APP_KEY, OLD_SYNC } from '#lib/protocol';
+import { Device } from '../../apps/cli/src/device.ts';
 import { DEMO_APP } from '../../apps/demo/src/person.ts';
 import { TestServer } from '../support/test-server.ts';
-import { join, refusal, type Victim } from './people.ts';
+import { join as signUp, refusal, type Victim } from './people.ts';
 
 describe('a server that lies while an app is let in', () => {
   let server: TestServer;
@@ -21,7 +25,7 @@ describe('a server that lies while an app is let in', () => {
 
   beforeAll(async () => {
     server = await TestServer.start();
-    alice = await join(server, 'Alice');
+    alice = await signUp(server, 'Alice');
     met = await Server.at(server.url, { now: () => Date.now(), fetch: alice.liar.fetch });
     account = await Account.signIn(met, alice.person);
   });
@@ -173,6 +177,41 @@ describe('a server that lies while an app is let in', () => {
     const started = await App.start(met, DEMO_APP);
     const { redirect } = await authorize(account, started.url);
     await expect(started.finish(redirect)).rejects.toMatchObject(refusal('STATE_MISMATCH'));
+  });
+
+  describe('to the command line', () => {
+    let home: string;
+    beforeAll(async () => {
+      home = await mkdtemp(join(tmpdir(), 'lockstep-connect-'));
+      process.env['XDG_CONFIG_HOME'] = home;
+    });
+    afterAll(() => rm(home, { recursive: true }));
+    const connect = async () => {
+      const fresh = await Account.signIn(met, alice.person);
+      return Device.connect(fresh, { profile: 'alice', app: 'demo-app' });
+    };
+
+    it('cannot give a key of its own making', async () => {
+      let asked = '';
+      alice.liar.alter('GET', DETAILS, (answer: { keys_jwk: string }) => {
+        asked = answer.keys_jwk;
+        return answer;
+      });
+      alice.liar.alter('POST', /\/oauth2\/token$/, async (answer) => ({
+        ...answer,
+        keys_jwe: await sealed(asked, new Uint8Array(32)),
+      }));
+      await expect(connect()).rejects.toMatchObject(refusal('KEYS_REPLACED'));
+      expect(await readdir(home)).toEqual([]);
+    });
+
+    it('cannot let the app in for another account', async () => {
+      alice.liar.alter('POST', /\/account\/login$/, (answer) => ({
+        ...{ ...answer, uid: '0'.repeat(32) },
+      }));
+      await expect(connect()).rejects.toMatchObject(refusal('STATE_MISMATCH'));
+      expect(await readdir(home)).toEqual([]);
+    });
   });
 
   it('cannot keep the app from noticing another app’s key', async () => {

@@ -14,6 +14,7 @@ import { CredentialsFile } from './credentials.ts';
 import { FilePinStore } from './file-pin-store.ts';
 import { nodePlatform } from './node-platform.ts';
 import type { Common } from './options.ts';
+import { printable } from './printable.ts';
 
 /** What the command line asks for; the demo's app is registered with every server. */
 const SCOPES = [
@@ -23,8 +24,15 @@ const SCOPES = [
 /** Nobody listens there: the command line reads the address that it is sent to. */
 const REDIRECT_URI = 'http://127.0.0.1:41999/callback';
 
+const LOOPBACK = /^(?:localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+
 /** The server at an address, if its realm is the one it always had. @throws IntegrityError `REALM_CHANGED` */
 export async function meet({ url, profile }: Common): Promise<Server> {
+  const { protocol, hostname } = new URL(url);
+  if (protocol === 'http:' && !LOOPBACK.test(hostname)) {
+    const risk = 'who is on the way sees who you are, and can guess your password';
+    process.stderr.write(`lockstep: ${printable(url)} has no TLS: ${risk}\n`);
+  }
   const server = await Server.at(url, nodePlatform);
   if (await new FilePinStore(profile).isSameRealm(server.url, server.realm)) return server;
   throw new IntegrityError('REALM_CHANGED', `${server.url} is not the server it was.`);
@@ -71,6 +79,9 @@ export class Device {
     // Here, unlike in a browser, both ends are ours: the server cannot have put another key in its place.
     if (!app.holds(keys[APP_KEY])) {
       throw new IntegrityError('KEYS_REPLACED', 'The server replaced the key of the app.');
+    }
+    if (app.uid !== account.uid) {
+      throw new IntegrityError('STATE_MISMATCH', 'The app was let in for another account.');
     }
     const { email, sessionToken } = account;
     await new CredentialsFile(profile).write({ email, sessionToken, app: app.export() });
