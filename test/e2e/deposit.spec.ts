@@ -184,6 +184,25 @@ describe('limits', () => {
     expect((await deposit(alice, recipient, randomId())).status).toBe(202);
   });
 
+  it('let 1 MiB wait from one sender to one recipient, in bytes', async () => {
+    const recipient = { uid: 'cd'.repeat(16) };
+    const payload = 'é'.repeat(30_000); // 60,000 bytes
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => deposit(alice, recipient, randomId(), { payload })),
+    );
+    expect(answers.filter(({ status }) => status === 202)).toHaveLength(17);
+    expect(answers.filter(({ status }) => status === 429)).toHaveLength(3);
+    const left = 1_048_576 - 17 * 60_000;
+    const fit = { payload: 'x'.repeat(left) };
+    expect(
+      (await deposit(alice, recipient, randomId(), { payload: `${fit.payload}x` })).status,
+    ).toBe(429);
+    const id = randomId();
+    expect((await deposit(alice, recipient, id, fit)).status).toBe(202);
+    expect((await deposit(alice, recipient, id, fit)).status).toBe(202);
+    expect((await deposit(bob, recipient, randomId(), { payload })).status).toBe(202);
+  });
+
   it('let a body have 64 KiB', async () => {
     await join(server, bob);
     const overhead = JSON.stringify({ payload: '' }).length;

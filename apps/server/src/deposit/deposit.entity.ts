@@ -24,6 +24,10 @@ export class DepositEntity {
   @Column('text')
   sha256!: string;
 
+  /** Of the payload, in UTF-8. */
+  @Column('integer')
+  bytes!: number;
+
   @Column('timestamptz', { name: 'created_at' })
   createdAt!: Date;
 

@@ -16,8 +16,9 @@ import { StorageClientService } from '../token/storage-client.service.ts';
 import { TokenService } from '../token/token.service.ts';
 import { DepositEntity } from './deposit.entity.ts';
 
-/** Deposits from one sender to one recipient in one app that may wait at a time. */
+/** Deposits from one sender to one recipient in one app that may wait at a time, and their bytes. */
 const WAITING_MAX = 100;
+const WAITING_BYTES_MAX = 1_048_576;
 
 /** Expired rows that a deposit clears away; more than one, so that they do not pile up. */
 const PURGED = 10;
@@ -86,14 +87,17 @@ export class DepositService {
         if (existing.sender === sender && existing.sha256 === sha256) return existing;
         throw new Failure('conflict', 'There was another deposit of this id.');
       }
-      const waiting = { sender, recipient, app, expiresAt: MoreThan(now) };
-      if ((await tx.countBy(DepositEntity, waiting)) >= WAITING_MAX) {
+      const bytes = Buffer.byteLength(payload);
+      const pair = { sender, recipient, app, expiresAt: MoreThan(now) };
+      const waiting = await tx.countBy(DepositEntity, pair);
+      const waitingBytes = (await tx.sum(DepositEntity, 'bytes', pair)) ?? 0;
+      if (waiting >= WAITING_MAX || waitingBytes + bytes > WAITING_BYTES_MAX) {
         throw new Failure('too-many-requests', 'Too much is waiting for this recipient.', {
           headers: { 'retry-after': '3600' },
         });
       }
       return tx.save(DepositEntity, {
-        ...{ recipient, app, id, sender, sha256, createdAt: now, deliveredAt: null },
+        ...{ recipient, app, id, sender, sha256, bytes, createdAt: now, deliveredAt: null },
         expiresAt: new Date(now.getTime() + ttl * 1000),
       });
     });

@@ -6,6 +6,7 @@ import { Storage1764000000004 } from './1764000000004-storage.ts';
 import { KeyList1764000000005 } from './1764000000005-key-list.ts';
 import { File1764000000006 } from './1764000000006-file.ts';
 import { Deposit1764000000007 } from './1764000000007-deposit.ts';
+import { DepositBytes1764000000009 } from './1764000000009-deposit-bytes.ts';
 
 /** In the order they run. A published migration is never edited: add the next one. */
 export const migrations = [
@@ -17,4 +18,5 @@ export const migrations = [
   KeyList1764000000005,
   File1764000000006,
   Deposit1764000000007,
+  DepositBytes1764000000009,
 ];
