@@ -45,7 +45,13 @@ export type IntegrityCode =
   | 'REPLAYED'
   | 'UPLOAD_ALTERED'
   | 'FILE_FORGED'
-  | 'RECORD_FORGED';
+  | 'RECORD_FORGED'
+  | 'SYNC_RECORD_FORGED'
+  | 'SYNC_RECORD_MISPLACED'
+  | 'SYNC_RECORD_REPLAYED'
+  | 'SYNC_KEYS_FORGED'
+  | 'SYNC_KEYS_ROLLBACK'
+  | 'SYNC_META_ROLLBACK';
 
 /** Says that something did not pass a check that does not trust the server. Nothing of it was used. */
 export class IntegrityError extends Error {

@@ -24,3 +24,16 @@ export { Server } from './server.ts';
 export { Sharing, type InboxItem, type RefusedItem } from './sharing.ts';
 export { Storage, type OpenedRecord, type Page, type RefusedRecord } from './storage.ts';
 export { Tokens, type SavedTokens, type TokenKeeper } from './tokens.ts';
+export { type CollectionProgress, type CollectionReport } from './sync/collection-sync.ts';
+export {
+  type LocalList,
+  type LocalRecords,
+  recordDigest,
+  type SyncRecord,
+} from './sync/local-records.ts';
+export { type Ready, type SyncClientInput, type SyncReport } from './sync/sync-client.ts';
+export { SyncMemory, type SyncMemoryKeeper } from './sync/sync-memory.ts';
+export { SyncStop, type SyncStopCode } from './sync/sync-stop.ts';
+export { FIREFOX_CLIENT_ID } from './sync/sync-store.ts';
+export { Tier1Client, type Rotated } from './sync/tier-1.ts';
+export { Tier2Client } from './sync/tier-2.ts';
