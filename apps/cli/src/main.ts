@@ -16,7 +16,7 @@ import { signOut } from './commands/sign-out.ts';
 import { signUp } from './commands/sign-up.ts';
 import { verify } from './commands/verify.ts';
 import { whoami } from './commands/whoami.ts';
-import { addCommonOptions, type Common } from './options.ts';
+import { addCommonOptions } from './options.ts';
 import { printable, printableJson } from './printable.ts';
 import { Refused } from './refused.ts';
 
@@ -42,16 +42,22 @@ for (const command of [
 ]) {
   program.addCommand(command);
 }
-for (const command of [program, ...program.commands, ...keys.commands]) command.exitOverride();
+// Before anything is parsed, since what cannot be parsed is an error to tell, too.
+const isJson = process.argv.includes('--json');
+for (const command of [program, ...program.commands, ...keys.commands]) {
+  command.exitOverride();
+  if (isJson) command.configureOutput({ outputError: () => undefined });
+}
 
 try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOf(error);
-  // Commander has said it already.
-  if (!(error instanceof CommanderError)) {
-    const { json } = program.opts<Common>();
-    const words = json === true ? asJson(error) : `lockstep: ${printable(wordsOf(error))}`;
+  const isUsage = error instanceof CommanderError;
+  // Commander has said it already, or showed the help that was asked for.
+  const isSaid = isUsage && (!isJson || error.exitCode === 0);
+  if (!isSaid) {
+    const words = isJson ? asJson(error) : `lockstep: ${printable(wordsOf(error))}`;
     process.stderr.write(`${words}\n`);
   }
 }
@@ -67,7 +73,8 @@ function exitCodeOf(error: unknown): number {
 
 function asJson(error: unknown): string {
   const isNamed = error instanceof ClientError || error instanceof IntegrityError;
-  return printableJson({ error: isNamed ? error.code : 'error', message: wordsOf(error) });
+  const code = isNamed ? error.code : error instanceof CommanderError ? 'usage' : 'error';
+  return printableJson({ error: code, message: wordsOf(error) });
 }
 
 function wordsOf(error: unknown): string {

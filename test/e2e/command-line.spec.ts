@@ -1,0 +1,130 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { signUp } from '../support/account.ts';
+import { TestServer } from '../support/test-server.ts';
+
+const COMMANDS = [
+  ...['sign-up', 'verify', 'sign-in', 'sign-out', 'whoami', 'put', 'ls', 'get', 'rm', 'share'],
+  ...['share-password', 'inbox', 'accept', 'shares', 'invite'],
+  ...['keys publish', 'keys show', 'keys find'],
+];
+/** Nobody listens on port 1. */
+const NOWHERE = 'http://127.0.0.1:1';
+
+const folder = mkdtempSync(join(tmpdir(), 'lockstep-cli-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+interface Outcome {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs the built command as a script would: no terminal, nothing on standard input. */
+function lockstep(args: readonly string[]) {
+  const env = { PATH: process.env.PATH, HOME: folder, XDG_CONFIG_HOME: folder };
+  const program = join(process.cwd(), 'dist/apps/cli/src/main.js');
+  const child = spawn(process.execPath, [program, ...args], {
+    ...{ env, cwd: folder },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const outcome: Outcome = { code: null, stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk: Buffer) => (outcome.stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (outcome.stderr += chunk.toString()));
+  return new Promise<Outcome>((done) => {
+    child.once('close', (code) => {
+      done({ ...outcome, code });
+    });
+  });
+}
+
+it('The help of every command has an example', async () => {
+  const all = await Promise.all(COMMANDS.map((name) => lockstep([...name.split(' '), '--help'])));
+  for (const [i, { code, stdout }] of all.entries()) {
+    expect([COMMANDS[i], code]).toEqual([COMMANDS[i], 0]);
+    expect(stdout).toContain('Examples:\n  $ lockstep');
+  }
+});
+
+it.each([
+  ['an unknown command', ['fly']],
+  ['a missing argument', ['put']],
+  ['an unknown option', ['ls', '--fast']],
+  ['an address that is none', ['ls', '--url', 'nowhere']],
+  ['a profile that leads elsewhere', ['ls', '--profile', '../x']],
+])('Wrong usage has the exit code 2, also in JSON: %s', async (_, args) => {
+  const [words, json] = [await lockstep(args), await lockstep([...args, '--json'])];
+  expect([words.code, json.code]).toEqual([2, 2]);
+  expect(words.stderr).not.toBe('');
+  expect(JSON.parse(json.stderr)).toMatchObject({ message: expect.any(String) as string });
+  expect(json.stdout).toBe('');
+});
+
+it('Nobody signed in has the exit code 1, no answer the exit code 3', async () => {
+  const { code, stderr } = await lockstep(['ls', '--json']);
+  expect([code, JSON.parse(stderr)]).toMatchObject([1, { error: 'error' }]);
+  const away = await lockstep(['sign-in', 'a@example.org', '--url', NOWHERE, '--json']);
+  expect([away.code, JSON.parse(away.stderr)]).toMatchObject([3, { error: 'network' }]);
+});
+
+it('What did not pass a check has the exit code 4', async () => {
+  const realms = ['AAAAAAAAAAAAAAAAAAAAAA', 'BBBBBBBBBBBBBBBBBBBBBA'];
+  const lying = createServer((request, response) => {
+    const realm = realms[0];
+    if (request.url === '/.well-known/lockstep') {
+      response.end(JSON.stringify({ name: 'lockstep', version: '1', realm }));
+    } else {
+      response.writeHead(400).end(JSON.stringify({ code: 400, errno: 107, message: '\u001b[2J' }));
+    }
+  });
+  await new Promise<void>((done) => lying.listen(0, '127.0.0.1', done));
+  const url = `http://127.0.0.1:${(lying.address() as AddressInfo).port}`;
+  const args = ['verify', '0'.repeat(32), '0'.repeat(32), '--url', url];
+  const refused = await lockstep(args);
+  expect([refused.code, refused.stderr]).toEqual([1, 'lockstep: \\u{1b}[2J (errno-107)\n']);
+  realms.shift();
+  const { code, stderr } = await lockstep([...args, '--json']);
+  lying.close();
+  expect([code, JSON.parse(stderr)]).toMatchObject([4, { error: 'REALM_CHANGED' }]);
+});
+
+describe('against a server', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await TestServer.start();
+  });
+  afterAll(() => server.stop());
+
+  it('A person signs in, stores, lists, fetches and deletes a file, and signs out', async () => {
+    const { email, password: typed } = await signUp(server);
+    await writeFile(join(folder, 'typed'), typed);
+    const run = async (...args: string[]): Promise<unknown> => {
+      const { code, stdout, stderr } = await lockstep(['--json', ...args]);
+      expect([code, stderr]).toEqual([0, '']);
+      return JSON.parse(stdout);
+    };
+    await run('sign-in', email, '--password-file', 'typed', '--url', server.url);
+    const home = join(folder, 'lockstep', 'default');
+    expect((await readdir(home)).sort()).toEqual(['credentials.json', 'pins.json']);
+    for (const name of await readdir(home)) {
+      expect((await stat(join(home, name))).mode & 0o777).toBe(0o600);
+      expect(await readFile(join(home, name), 'utf8')).not.toContain(typed);
+    }
+    await writeFile(join(folder, 'note.txt'), 'a note');
+    const { id } = (await run('put', 'note.txt')) as { id: string };
+    expect(await run('ls')).toMatchObject([{ id, name: 'note.txt', size: 6 }]);
+    expect(await run('get', '--', id, 'copy.txt')).toMatchObject({ path: 'copy.txt' });
+    expect(await readFile(join(folder, 'copy.txt'), 'utf8')).toBe('a note');
+    await run('rm', '--', id);
+    expect(await run('ls')).toEqual([]);
+    await run('sign-out');
+    expect(await readdir(home)).toEqual(['pins.json']);
+  });
+});
