@@ -1,4 +1,12 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,6 +93,11 @@ describe('A server that cannot start', () => {
     writeFileSync(file, '');
     const words = await refusal({ PORT: await port(), DATA_DIR: join(file, 'data') });
     expect(words).toContain(`The data folder ${join(file, 'data')} is not writable`);
+  });
+
+  (existsSync('/proc/self') ? it : it.skip)('names one where no folder can be made', async () => {
+    const words = await refusal({ PORT: await port(), DATA_DIR: '/proc/lockstep/data' });
+    expect(words).toContain('The data folder /proc/lockstep/data is not writable');
   });
 
   // Root may write everywhere.

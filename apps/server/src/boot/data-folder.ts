@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { BootFailure, reasonOf } from './boot-failure.ts';
 
 /**
@@ -10,7 +10,7 @@ import { BootFailure, reasonOf } from './boot-failure.ts';
 export function openFolder(dataDir: string): void {
   const probe = join(dataDir, `.probe-${randomBytes(6).toString('hex')}`);
   try {
-    fs.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeFolder(dataDir);
     fs.writeFileSync(probe, '');
     fs.rmSync(probe);
   } catch (error) {
@@ -18,6 +18,13 @@ export function openFolder(dataDir: string): void {
       cause: error,
     });
   }
+}
+
+/** Not by `recursive`, which never ends below a folder that takes none, such as /proc. */
+function makeFolder(path: string): void {
+  if (fs.existsSync(path)) return;
+  makeFolder(dirname(path));
+  fs.mkdirSync(path, { mode: 0o700 });
 }
 
 /**
