@@ -16,9 +16,10 @@ export type StorageToken = z.infer<typeof StorageToken>;
 
 /**
  * What a storage token's `access` allows, beyond naming a uid. Absent: everything, as Mozilla's
- * tokens do. `app`: everything but writing to `inbox`. `deposit`: only writing to `inbox`.
+ * tokens do. `app`: everything but writing to `inbox`. `deposit`: only writing to `inbox`. `read`:
+ * only GET.
  */
-export type StorageAccess = 'app' | 'deposit';
+export type StorageAccess = 'app' | 'deposit' | 'read';
 
 /** The collection that other users' deposits arrive in. */
 export const INBOX = 'inbox';

@@ -60,7 +60,9 @@ function limitsInWords({ limits }: Config): string[] {
   return [
     `a file up to ${size(limits.filesFileBytesMax)}, ${size(limits.filesQuotaBytes)} of files per account and app`,
     `a record up to ${size(limits.storagePayloadBytesMax)}, ${size(limits.storageQuotaBytes)} of records per collection`,
+    `a store up to ${limits.storageUserQuotaBytes === undefined ? 'any size' : size(limits.storageUserQuotaBytes)}; a batch up to ${limits.storageTotalRecordsMax} records or ${size(limits.storageTotalBytesMax)}, within ${time(limits.storageBatchSeconds)}`,
     `${limits.storagePostRecordsMax} records or ${size(limits.storagePostBytesMax)} per upload, ${size(limits.storageRequestBytesMax)} per storage request, ${limits.storagePageRecordsMax} records or ${size(limits.storagePageBytesMax)} per page`,
+    `Storage 1.1: a record up to ${size(limits.legacyPayloadBytesMax)}, ${size(limits.legacyPostBytesMax)} per upload`,
     `${size(limits.bodyBytesMax)} per request to any other API`,
     `storage tokens live ${time(limits.storageTokenSeconds)}, clocks may differ by ${time(limits.hawkSkewSeconds)}`,
     `${limits.scryptConcurrency} password checks at a time`,

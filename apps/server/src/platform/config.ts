@@ -6,6 +6,29 @@ import { z } from 'zod';
 const bytes = (fallback: number) => z.coerce.number().int().min(1).default(fallback);
 const seconds = bytes;
 
+/** `clients=-1814400,tabs=60-`: least and longest lifetime in seconds, either may be left out. */
+const TtlBounds = z
+  .string()
+  .default('')
+  .transform((text, context) => {
+    const bounds = new Map<string, { min?: number; max?: number }>();
+    for (const part of text.split(',').filter((piece) => piece.trim() !== '')) {
+      const [, name, least, longest] =
+        /^([A-Za-z0-9._-]{1,32})=(\d{1,9})?-(\d{1,9})?$/.exec(part.trim()) ?? [];
+      const min = least === undefined ? undefined : Number(least);
+      const max = longest === undefined ? undefined : Number(longest);
+      if (name === undefined || (min ?? 0) > (max ?? Infinity)) {
+        context.addIssue({
+          code: 'custom',
+          message: `${part} is no <collection>=<least>-<longest>`,
+        });
+        continue;
+      }
+      bounds.set(name, { ...(min !== undefined && { min }), ...(max !== undefined && { max }) });
+    }
+    return bounds;
+  });
+
 /** Every variable, with its default. `.env.example` lists them with a sentence each. */
 export const Environment = z.object({
   HOST: z.string().min(1).default('localhost'),
@@ -23,9 +46,17 @@ export const Environment = z.object({
   STORAGE_PAYLOAD_BYTES_MAX: bytes(2_097_152),
   STORAGE_POST_RECORDS_MAX: bytes(100),
   STORAGE_POST_BYTES_MAX: bytes(2_097_152),
+  STORAGE_TOTAL_RECORDS_MAX: bytes(10_000),
+  STORAGE_TOTAL_BYTES_MAX: bytes(209_715_200),
+  STORAGE_BATCH_SECONDS: seconds(7200),
   STORAGE_QUOTA_BYTES: bytes(2_147_483_648),
-  STORAGE_PAGE_RECORDS_MAX: bytes(1000),
-  STORAGE_PAGE_BYTES_MAX: bytes(8_388_608),
+  STORAGE_USER_QUOTA_BYTES: z.coerce.number().int().min(1).optional(),
+  STORAGE_PAGE_RECORDS_MAX: bytes(10_000),
+  STORAGE_PAGE_BYTES_MAX: bytes(33_554_432),
+  STORAGE_TTL_BOUNDS: TtlBounds,
+  STORAGE_PURGE_SECONDS: seconds(3600),
+  LEGACY_PAYLOAD_BYTES_MAX: bytes(262_144),
+  LEGACY_POST_BYTES_MAX: bytes(1_048_576),
   FILES_FILE_BYTES_MAX: bytes(5_368_709_120),
   FILES_QUOTA_BYTES: bytes(21_474_836_480),
   FILES_IDLE_SECONDS: seconds(60),
@@ -105,11 +136,25 @@ function limitsOf(env: Environment) {
     storagePayloadBytesMax: env.STORAGE_PAYLOAD_BYTES_MAX,
     storagePostRecordsMax: env.STORAGE_POST_RECORDS_MAX,
     storagePostBytesMax: env.STORAGE_POST_BYTES_MAX,
+    /** Of one batch upload. */
+    storageTotalRecordsMax: env.STORAGE_TOTAL_RECORDS_MAX,
+    storageTotalBytesMax: env.STORAGE_TOTAL_BYTES_MAX,
+    /** From its beginning to its commit. */
+    storageBatchSeconds: env.STORAGE_BATCH_SECONDS,
     /** Per collection. */
     storageQuotaBytes: env.STORAGE_QUOTA_BYTES,
+    /** Per store; undefined for none. */
+    storageUserQuotaBytes: env.STORAGE_USER_QUOTA_BYTES,
     storagePageRecordsMax: env.STORAGE_PAGE_RECORDS_MAX,
     /** A page ends with the payload that reaches it. */
     storagePageBytesMax: env.STORAGE_PAGE_BYTES_MAX,
+    /** By collection, in seconds; a record without a lifetime gets the longest, if there is one. */
+    storageTtlBounds: env.STORAGE_TTL_BOUNDS,
+    /** Between two purges of what expired. */
+    storagePurgeSeconds: env.STORAGE_PURGE_SECONDS,
+    /** Of Storage 1.1. */
+    legacyPayloadBytesMax: env.LEGACY_PAYLOAD_BYTES_MAX,
+    legacyPostBytesMax: env.LEGACY_POST_BYTES_MAX,
     filesFileBytesMax: env.FILES_FILE_BYTES_MAX,
     /** Per account and app. */
     filesQuotaBytes: env.FILES_QUOTA_BYTES,

@@ -31,4 +31,12 @@ export class BsoEntity {
   /** Hundredths of a second since 1970; hidden from then on. Null: never. */
   @Column('bigint', { nullable: true })
   expires!: number | null;
+
+  /** Of Storage 1.1 alone. */
+  @Column('text', { nullable: true })
+  parentid!: string | null;
+
+  /** Of Storage 1.1 alone. */
+  @Column('text', { nullable: true })
+  predecessorid!: string | null;
 }

@@ -8,6 +8,9 @@ export interface BsoChange {
   sortindex: number | undefined;
   /** Seconds from the write. */
   ttl: number | undefined;
+  /** Of Storage 1.1 alone. */
+  parentid?: string | undefined;
+  predecessorid?: string | undefined;
 }
 
 /** Records to write, and why others of the same request are not. */

@@ -28,7 +28,7 @@ const TokenPayload = z.object({
   uid: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
   node: z.string(),
   expires: z.number(),
-  access: z.enum(['app', 'deposit']).optional(),
+  access: z.enum(['app', 'deposit', 'read']).optional(),
 });
 
 interface Credentials {

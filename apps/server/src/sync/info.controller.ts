@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import { Config } from '../platform/config.ts';
 import { type Conditions, isUnchanged, RequestConditions } from './conditions.ts';
 import { StorageGuard, StorageUid } from './storage.guard.ts';
-import { type CollectionSummary, StorageService } from './storage.service.ts';
+import { type CollectionSummary, StorageReaderService } from './storage-reader.service.ts';
 import { negotiate, sendJson, sendMap, sendUnchanged } from './weave-reply.ts';
 import { type Hundredths, weaveTime } from './weave-time.ts';
 
@@ -11,10 +11,24 @@ import { type Hundredths, weaveTime } from './weave-time.ts';
 @Controller(['storage/1.5/:uid/info', '1.5/:uid/info'])
 @UseGuards(StorageGuard)
 export class InfoController {
+  /** Never changes while the server runs. */
+  private readonly limits: string;
+
   constructor(
-    private readonly storage: StorageService,
+    private readonly storage: StorageReaderService,
     private readonly config: Config,
-  ) {}
+  ) {
+    const { limits } = config;
+    this.limits = JSON.stringify({
+      max_request_bytes: limits.storageRequestBytesMax,
+      max_record_payload_bytes: limits.storagePayloadBytesMax,
+      max_post_records: limits.storagePostRecordsMax,
+      max_post_bytes: limits.storagePostBytesMax,
+      max_total_records: limits.storageTotalRecordsMax,
+      max_total_bytes: limits.storageTotalBytesMax,
+      max_quota_limit: limits.storageQuotaBytes,
+    });
+  }
 
   @Get('collections')
   async collections(
@@ -56,7 +70,7 @@ export class InfoController {
     return this.summarize(uid, conditions, reply, ({ bytes }) => String(bytes / 1024));
   }
 
-  /** The limit is on each collection, so the store as a whole has none. */
+  /** The limit is that of the store, if there is one; that of a collection is in the configuration. */
   @Get('quota')
   async quota(
     @StorageUid() uid: number,
@@ -68,7 +82,7 @@ export class InfoController {
     const { modified, collections } = await this.storage.summaries(uid);
     const used = collections.reduce((sum, { bytes }) => sum + bytes, 0);
     return answer(reply, conditions, modified, () =>
-      sendJson(reply, modified, `[${used / 1024},null]`),
+      sendJson(reply, modified, quotaJson(used, this.config.limits.storageUserQuotaBytes)),
     );
   }
 
@@ -78,15 +92,7 @@ export class InfoController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): string {
     negotiate(accept);
-    const { limits } = this.config;
-    const json = JSON.stringify({
-      max_request_bytes: limits.storageRequestBytesMax,
-      max_record_payload_bytes: limits.storagePayloadBytesMax,
-      max_post_records: limits.storagePostRecordsMax,
-      max_post_bytes: limits.storagePostBytesMax,
-      max_quota_limit: limits.storageQuotaBytes,
-    });
-    return sendJson(reply, 0, json);
+    return sendJson(reply, 0, this.limits);
   }
 
   private async summarize(
@@ -116,3 +122,7 @@ function answer(
   sendUnchanged(reply, modified);
   return undefined;
 }
+
+/** KiB in use, and KiB that there may be. */
+export const quotaJson = (used: number, limit: number | undefined): string =>
+  JSON.stringify([used / 1024, limit === undefined ? null : limit / 1024]);

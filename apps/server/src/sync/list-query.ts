@@ -21,10 +21,23 @@ export interface ListQuery {
   limit: number;
   after: Mark | undefined;
   sort: Sort;
+  /** What only Storage 1.1 can ask for, and only its records have. */
+  legacy?: LegacyFilter | undefined;
 }
 
-const sorts = ['newest', 'oldest', 'index'] as const;
-type Sort = (typeof sorts)[number];
+/** Filters of Storage 1.1. */
+export interface LegacyFilter {
+  above: number | undefined;
+  below: number | undefined;
+  parent: string | undefined;
+  predecessor: string | undefined;
+  /** Records to leave out at the beginning. */
+  skip: number;
+}
+
+/** The orders of a list. */
+export const sorts = ['newest', 'oldest', 'index'] as const;
+export type Sort = (typeof sorts)[number];
 
 /** Records without a sortindex come after every record with one. */
 export const NO_SORTINDEX = -1_000_000_000;
@@ -84,18 +97,37 @@ function readOffset(offset: string, sort: Sort): Mark {
   return { value: Number(value), id };
 }
 
-/**
- * Refuses what only a server with batches can do. `batch=true` asks for one, and who gets a plain
- * answer knows that there are none.
- *
- * @throws Failure `invalid-parameter` for the id of a batch
- */
-export function expectNoBatch(query: RawQuery): void {
-  const batch = one(query, 'batch')?.toLowerCase();
-  if (batch !== undefined && batch !== '' && batch !== 'true') throw bad('There is no such batch.');
+/** What a POST has to do with batches. Undefined: nothing. */
+export interface BatchStep {
+  /** Undefined: a new one. */
+  id: string | undefined;
+  commit: boolean;
 }
 
-function one(query: RawQuery, name: string): string | undefined {
+const BATCH_ID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/;
+
+/**
+ * Reads `batch` and `commit`. To begin a batch and commit it at once is to make a plain POST.
+ *
+ * @throws Failure `invalid-parameter`, also for what cannot be the id of a batch
+ * @see Storage API 1.5, "Batch uploads"
+ */
+export function readBatch(query: RawQuery): BatchStep | undefined {
+  const batch = one(query, 'batch');
+  const commit = one(query, 'commit');
+  if (commit !== undefined && commit.toLowerCase() !== 'true') throw bad('commit is true.');
+  if (batch === undefined) {
+    if (commit !== undefined) throw bad('There is nothing to commit without a batch.');
+    return undefined;
+  }
+  const isNew = batch === '' || batch.toLowerCase() === 'true';
+  if (isNew) return commit === undefined ? { id: undefined, commit: false } : undefined;
+  if (!BATCH_ID.test(batch)) throw bad('There is no such batch.');
+  return { id: batch, commit: commit !== undefined };
+}
+
+/** @throws Failure `invalid-parameter` for a name that occurs twice */
+export function one(query: RawQuery, name: string): string | undefined {
   const value = query[name];
   if (Array.isArray(value)) throw bad(`${name} occurs more than once.`);
   return value;

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import {
   Controller,
   Delete,
@@ -16,23 +17,23 @@ import { Failure } from '#lib/protocol';
 import { Config } from '../platform/config.ts';
 import { readBso, readBsos, type UploadLimits } from './bso.ts';
 import { type Conditions, isUnchanged, RequestConditions } from './conditions.ts';
-import { expectNoBatch, type RawQuery, readIds, readListQuery, toOffset } from './list-query.ts';
+import { type RawQuery, readBatch, readIds, readListQuery, toOffset } from './list-query.ts';
 import { mediaType, type StorageRequest } from './raw-requests.ts';
 import { CollectionName, RecordId } from './storage-names.ts';
 import { StorageGuard, StorageUid } from './storage.guard.ts';
-import { StorageService } from './storage.service.ts';
+import { StorageReaderService } from './storage-reader.service.ts';
+import { StorageWriterService } from './storage-writer.service.ts';
 import {
   bsoJson,
+  idJson,
   negotiate,
   sendJson,
-  sendList,
+  sendPage,
   sendUnchanged,
   sendWritten,
+  warnOfQuota,
 } from './weave-reply.ts';
 import { type Hundredths, weaveTime } from './weave-time.ts';
-
-/** From this many bytes below the quota on, writers are told what is left. */
-const QUOTA_WARNING_BYTES = 1024 * 1024;
 
 /** Storage API 1.5, the records: docs/protocol/sync.md */
 @Controller(['storage/1.5/:uid', '1.5/:uid'])
@@ -41,7 +42,8 @@ export class StorageController {
   private readonly limits: UploadLimits;
 
   constructor(
-    private readonly storage: StorageService,
+    private readonly reader: StorageReaderService,
+    private readonly writer: StorageWriterService,
     private readonly config: Config,
   ) {
     const { storagePayloadBytesMax, storagePostRecordsMax, storagePostBytesMax } = config.limits;
@@ -60,20 +62,18 @@ export class StorageController {
     @RequestConditions() conditions: Conditions,
     @Headers('accept') accept: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<string | undefined> {
+  ): Promise<string | Readable | undefined> {
     const format = negotiate(accept);
     const query = readListQuery(raw, this.config.limits.storagePageRecordsMax);
-    const page = await this.storage.list(uid, collection, query, conditions.modifiedSince);
-    // A writer that is not done yet gets a time later than this one. The clock is later still, and
-    // who took it for a cursor would miss that write.
-    void reply.header('x-weave-timestamp', weaveTime(page.modified));
+    const page = await this.reader.list(uid, collection, query, conditions.modifiedSince);
+    // Some clients take this for their next `newer`.
+    void reply.header('x-weave-timestamp', weaveTime(page.seenUntil));
     if (isUnchanged(conditions, page.modified)) {
       sendUnchanged(reply, page.modified);
       return undefined;
     }
     if (page.next) void reply.header('x-weave-next-offset', toOffset(page.next, query.sort));
-    const values = page.records.map((row) => (query.full ? bsoJson(row) : JSON.stringify(row.id)));
-    return sendList(reply, page.modified, values, format);
+    return sendPage(reply, page, format, query.full ? bsoJson : idJson);
   }
 
   @Post('storage/:collection')
@@ -86,18 +86,24 @@ export class StorageController {
     @Req() request: StorageRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
-    expectNoBatch(query);
+    const batch = readBatch(query);
     this.expectAnnouncedSize(request);
     const isLines = expectType(request, 'application/newlines') === 'application/newlines';
     const body = { body: bodyOf(request), collection, isLines };
     const { changes, failed } = readBsos(body, this.limits);
-    const written = await this.storage.write({ uid, collection, unmodifiedSince }, changes);
-    this.warnOfQuota(reply, written.bytes);
+    const target = { uid, collection, unmodifiedSince };
     const success = JSON.stringify(changes.map(({ id }) => id));
-    const reasons = JSON.stringify(Object.fromEntries(failed));
-    const modified = weaveTime(written.modified);
-    const json = `{"modified":${modified},"success":${success},"failed":${reasons}}`;
-    return sendWritten(reply, written.modified, json);
+    const lists = `"success":${success},"failed":${JSON.stringify(Object.fromEntries(failed))}`;
+    if (batch && !batch.commit) {
+      const appended = await this.writer.append(target, changes, batch.id);
+      void reply.status(202);
+      return sendJson(reply, appended.modified, `{"batch":"${appended.batch}",${lists}}`);
+    }
+    const { modified, room } = batch?.id
+      ? await this.writer.commit(target, changes, batch.id)
+      : await this.writer.write(target, changes);
+    warnOfQuota(reply, room);
+    return sendWritten(reply, modified, `{"modified":${weaveTime(modified)},${lists}}`);
   }
 
   @Delete('storage/:collection')
@@ -109,7 +115,7 @@ export class StorageController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
     const target = { uid, collection, unmodifiedSince };
-    const modified = await this.storage.deleteCollection(target, readIds(query));
+    const modified = await this.writer.deleteCollection(target, readIds(query));
     return sendWritten(reply, modified, modifiedJson(modified));
   }
 
@@ -123,7 +129,7 @@ export class StorageController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string | undefined> {
     negotiate(accept);
-    const record = await this.storage.get(uid, collection, id);
+    const record = await this.reader.get(uid, collection, id);
     if (isUnchanged(conditions, record.modified)) {
       sendUnchanged(reply, record.modified);
       return undefined;
@@ -142,9 +148,10 @@ export class StorageController {
   ): Promise<string> {
     expectType(request);
     const change = readBso({ body: bodyOf(request), collection, id }, this.limits);
-    const written = await this.storage.write({ uid, collection, unmodifiedSince }, [change], id);
-    this.warnOfQuota(reply, written.bytes);
-    return sendWritten(reply, written.modified, weaveTime(written.modified));
+    const target = { uid, collection, unmodifiedSince };
+    const { modified, room } = await this.writer.write(target, [change], { item: id });
+    warnOfQuota(reply, room);
+    return sendWritten(reply, modified, weaveTime(modified));
   }
 
   @Delete('storage/:collection/:id')
@@ -155,7 +162,8 @@ export class StorageController {
     @RequestConditions() { unmodifiedSince }: Conditions,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
-    const modified = await this.storage.deleteRecord({ uid, collection, unmodifiedSince }, id);
+    const modified = await this.writer.deleteRecord({ uid, collection, unmodifiedSince }, id);
+    if (modified === undefined) throw new Failure('not-found', 'There is no such record.');
     return sendWritten(reply, modified, modifiedJson(modified));
   }
 
@@ -166,13 +174,7 @@ export class StorageController {
     @RequestConditions() { unmodifiedSince }: Conditions,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
-    return sendJson(reply, await this.storage.clear(uid, unmodifiedSince), '{}');
-  }
-
-  private warnOfQuota(reply: FastifyReply, bytes: number): void {
-    const left = this.config.limits.storageQuotaBytes - bytes;
-    if (left >= QUOTA_WARNING_BYTES) return;
-    void reply.header('x-weave-quota-remaining', (Math.max(0, left) / 1024).toFixed(2));
+    return sendJson(reply, await this.writer.clear(uid, unmodifiedSince), '{}');
   }
 
   /** What a client says is coming can be refused before it is parsed. */
@@ -180,6 +182,8 @@ export class StorageController {
     const announced = [
       ['x-weave-records', this.limits.postRecords],
       ['x-weave-bytes', this.limits.postBytes],
+      ['x-weave-total-records', this.config.limits.storageTotalRecordsMax],
+      ['x-weave-total-bytes', this.config.limits.storageTotalBytesMax],
     ] as const;
     for (const [name, max] of announced) {
       const text = headers[name];

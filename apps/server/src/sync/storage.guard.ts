@@ -2,16 +2,22 @@ import {
   type CanActivate,
   createParamDecorator,
   type ExecutionContext,
+  Inject,
   Injectable,
 } from '@nestjs/common';
-import { AuthGuard } from '@nestjs/passport';
+import type { Strategy } from 'passport';
 import { Failure, INBOX } from '#lib/protocol';
-import type { StorageUser } from './hawk.strategy.ts';
+import { StrategyGuard } from '../platform/strategy.guard.ts';
+import { HawkStrategy, type StorageUser } from './hawk.strategy.ts';
 import type { StorageRequest } from './raw-requests.ts';
 
 /** Lets a request through to the one store that its token names, as far as the token allows. */
 @Injectable()
-export class StorageGuard extends AuthGuard('storage-hawk') implements CanActivate {
+export class StorageGuard extends StrategyGuard implements CanActivate {
+  constructor(@Inject(HawkStrategy) strategy: Strategy) {
+    super(strategy);
+  }
+
   override async canActivate(context: ExecutionContext): Promise<boolean> {
     const request = context.switchToHttp().getRequest<StorageRequest & { user: StorageUser }>();
     // Fastify answers HEAD wherever there is a GET; the API has none.
@@ -23,6 +29,9 @@ export class StorageGuard extends AuthGuard('storage-hawk') implements CanActiva
     const isWrite = request.method === 'PUT' || request.method === 'POST';
     const isDeposit = isWrite && collection === INBOX;
     const { access } = request.user;
+    if (access === 'read' && request.method !== 'GET') {
+      throw new Failure('forbidden', 'The token is for reading, and for nothing else.');
+    }
     if (access === 'app' && isDeposit) {
       throw new Failure('forbidden', 'An app reads and empties its inbox; others fill it.');
     }
@@ -30,12 +39,6 @@ export class StorageGuard extends AuthGuard('storage-hawk') implements CanActiva
       throw new Failure('forbidden', 'The token is for a deposit, and for nothing else.');
     }
     return true;
-  }
-
-  /** Passport's own refusal would hide ours. */
-  override handleRequest<User>(error: unknown, user: User): User {
-    if (error) throw error as Error;
-    return user;
   }
 }
 

@@ -8,34 +8,53 @@ export interface BsoRow {
   sortindex: number | null;
   /** Empty when only ids were asked for. */
   payload: string;
+  /** Of Storage 1.1, when it asks. */
+  parentid?: string | null;
+  predecessorid?: string | null;
 }
 
 /** A row of a page. */
 export interface ListRow {
   last_modified: Hundredths;
+  /** No change that this snapshot does not show will ever have this time or an earlier one. */
+  seen_until: Hundredths;
   /** Null on the one row of a collection without a fitting record. */
   id: string | null;
   modified: Hundredths;
   sortindex: number | null;
-  /** Null beyond the page. */
+  /** Null beyond the first bytes. */
   payload: string | null;
+  /** Of the payloads before this one. */
+  offset_bytes: number;
+  parentid?: string | null;
+  predecessorid?: string | null;
 }
+
+/** What one statement reads. */
+interface Place {
+  uid: number;
+  collection: string;
+  now: Hundredths;
+  /** A collection that is not newer is not read. */
+  modifiedSince: Hundredths | undefined;
+  /** Of payloads: it ends with the one that reaches it. */
+  chunkBytes: number;
+  /** A later part of a page: what changed since its first belongs to a later list. */
+  until: Hundredths | undefined;
+}
+
+const SEEN_UNTIL = `
+  (SELECT storage_seen_until($1, $2, (SELECT modified FROM user_collection
+                                       WHERE uid = $1 AND collection = $2)))`;
 
 /**
  * Reads a page and its collection's time in one statement, so in one snapshot: no lock is needed
- * for the two to agree. A collection without a fitting record is one row without an id. One row
- * more than the limit is read, to know whether there is a next page; of records beyond the bytes of
- * a page the payload stays where it is.
+ * for the two to agree. Without a fitting record there is one row without an id. One row more than
+ * the limit is read, to know whether there is a next page; of records beyond the chunk the payload
+ * stays where it is.
  */
 export function listStatement(
-  place: {
-    uid: number;
-    collection: string;
-    now: Hundredths;
-    modifiedSince: Hundredths | undefined;
-    /** A page ends with the payload that reaches it. */
-    bytesMax: number;
-  },
+  place: Place,
   query: ListQuery,
 ): [text: string, parameters: unknown[]] {
   const parameters: unknown[] = [place.uid, place.collection, place.now];
@@ -47,6 +66,7 @@ export function listStatement(
   if (query.ids) filters.push(`r.id = ANY (${value(query.ids)}::text[])`);
   if (query.newer !== undefined) filters.push(`r.modified > ${value(query.newer)}`);
   if (query.older !== undefined) filters.push(`r.modified < ${value(query.older)}`);
+  if (place.until !== undefined) filters.push(`r.modified <= ${value(place.until)}`);
   if (query.after) {
     filters.push(
       `(${key}, r.id) ${beyond} (${value(query.after.value)}, ${value(query.after.id)})`,
@@ -55,25 +75,42 @@ export function listStatement(
   if (place.modifiedSince !== undefined) {
     filters.push(`c.modified > ${value(place.modifiedSince)}`);
   }
+  const { legacy } = query;
+  if (legacy?.above !== undefined) {
+    filters.push(`r.sortindex > ${value(legacy.above)}::double precision`);
+  }
+  if (legacy?.below !== undefined) {
+    filters.push(`r.sortindex < ${value(legacy.below)}::double precision`);
+  }
+  if (legacy?.parent !== undefined) filters.push(`r.parentid = ${value(legacy.parent)}`);
+  if (legacy?.predecessor !== undefined) {
+    filters.push(`r.predecessorid = ${value(legacy.predecessor)}`);
+  }
   const limit = value(query.limit === 0 ? 0 : query.limit + 1);
+  const skip = legacy && !query.after && legacy.skip > 0 ? ` OFFSET ${value(legacy.skip)}` : '';
   const sorting = `${key} ${order}, r.id ${order}`;
   const [columns, payload] = query.full
     ? [
         `r.payload, sum(r.bytes) OVER (ORDER BY ${sorting} ROWS UNBOUNDED PRECEDING) - r.bytes AS offset_bytes`,
-        `CASE WHEN b.offset_bytes < ${value(place.bytesMax)} THEN b.payload END`,
+        `CASE WHEN b.offset_bytes < ${value(place.chunkBytes)} THEN b.payload END`,
       ]
-    : ['r.bytes', `''`];
+    : ['0 AS offset_bytes', `''`];
+  const [inner, outer] = legacy
+    ? [', r.parentid, r.predecessorid', ', b.parentid, b.predecessorid']
+    : ['', ''];
   return [
-    `SELECT c.modified AS last_modified, b.id, b.modified, b.sortindex, ${payload} AS payload
-       FROM user_collection c
+    `SELECT COALESCE(c.modified, 0) AS last_modified,
+            COALESCE(GREATEST(c.modified, ${SEEN_UNTIL}), 0) AS seen_until,
+            b.id, b.modified, b.sortindex, ${payload} AS payload, b.offset_bytes${outer}
+       FROM (VALUES (1)) always
+       LEFT JOIN user_collection c ON c.uid = $1 AND c.collection = $2 AND NOT c.deleted
        LEFT JOIN LATERAL (
-         SELECT r.id, r.modified, r.sortindex, ${key} AS place, ${columns}
+         SELECT r.id, r.modified, r.sortindex, ${key} AS place, ${columns}${inner}
            FROM bso r
-          WHERE ${filters.join(' AND ')}
+          WHERE c.uid IS NOT NULL AND ${filters.join(' AND ')}
           ORDER BY ${sorting}
-          LIMIT ${limit}
+          LIMIT ${limit}${skip}
        ) b ON true
-      WHERE c.uid = $1 AND c.collection = $2 AND NOT c.deleted
       ORDER BY b.place ${order}, b.id ${order}`,
     parameters,
   ];

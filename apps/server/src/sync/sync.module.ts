@@ -4,19 +4,31 @@ import type { FastifyAdapter } from '@nestjs/platform-fastify';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
+import { BatchBsoEntity, BatchEntity } from './batch.entity.ts';
 import { BsoEntity } from './bso.entity.ts';
 import { HawkStrategy } from './hawk.strategy.ts';
 import { InfoController } from './info.controller.ts';
+import { LegacyUserEntity } from './legacy-user.entity.ts';
 import { receiveRaw } from './raw-requests.ts';
+import { Statements } from './statements.ts';
 import { StorageController } from './storage.controller.ts';
-import { StorageService } from './storage.service.ts';
+import { StorageReaderService } from './storage-reader.service.ts';
+import { StorageWriterService } from './storage-writer.service.ts';
 import { UserCollectionEntity } from './user-collection.entity.ts';
 
 /** Stands alone: whoever wants to write here is a client of the API, with a token. */
 @Module({
-  imports: [TypeOrmModule.forFeature([BsoEntity, UserCollectionEntity])],
+  imports: [
+    TypeOrmModule.forFeature([
+      BsoEntity,
+      UserCollectionEntity,
+      BatchEntity,
+      BatchBsoEntity,
+      LegacyUserEntity,
+    ]),
+  ],
   controllers: [InfoController, StorageController],
-  providers: [HawkStrategy, StorageService],
+  providers: [HawkStrategy, Statements, StorageReaderService, StorageWriterService],
 })
 export class SyncModule implements OnModuleInit {
   constructor(

@@ -1,5 +1,7 @@
+import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { Failure } from '#lib/protocol';
+import type { Page } from './storage-reader.service.ts';
 import type { BsoRow } from './storage.queries.ts';
 import { type Hundredths, weaveTime } from './weave-time.ts';
 
@@ -39,21 +41,47 @@ export function sendMap(
   return sendJson(reply, modified, `{${members.join(',')}}`);
 }
 
-/** A list of values that are JSON already. */
-export function sendList(
+/**
+ * Sends a page of a list. One chunk is a text. A longer page is written as fast as the client
+ * takes it: it waits with two chunks in memory and no connection to the database, for a while.
+ */
+export function sendPage(
   reply: FastifyReply,
-  modified: Hundredths,
-  values: string[],
+  { modified, count, records, rest }: Page,
   format: ListFormat,
-): string {
+  toJson: (record: BsoRow) => string,
+): string | Readable {
   void reply
     .header('x-last-modified', weaveTime(modified))
-    .header('x-weave-records', values.length)
+    .header('x-weave-records', count)
     .header('content-type', format);
-  return format === 'application/newlines'
-    ? values.map((value) => `${value}\n`).join('')
-    : `[${values.join(',')}]`;
+  const [open, between, end, close] =
+    format === 'application/newlines' ? ['', '', '\n', ''] : ['[', ',', '', ']'];
+  const join = (part: BsoRow[]) => part.map((record) => toJson(record) + end).join(between);
+  if (!rest) return open + join(records) + close;
+  reply.raw.setTimeout(IDLE_MS, () => reply.raw.destroy());
+  async function* chunks() {
+    yield open + join(records);
+    for await (const part of rest ?? []) yield between + join(part);
+    yield close;
+  }
+  return Readable.from(chunks());
 }
+
+/** A reader that takes nothing for so long is given up. */
+const IDLE_MS = 60_000;
+
+/** Tells a writer how many KiB are left, when they are few. */
+export function warnOfQuota(reply: FastifyReply, room: number): void {
+  if (room >= QUOTA_WARNING_BYTES) return;
+  void reply.header('x-weave-quota-remaining', (Math.max(0, room) / 1024).toFixed(2));
+}
+
+/** From this many bytes below the quota on, writers are told what is left. */
+const QUOTA_WARNING_BYTES = 1024 * 1024;
+
+/** The id of a record alone. */
+export const idJson = ({ id }: BsoRow): string => JSON.stringify(id);
 
 /** A record with its time's two decimals. JSON escapes every line feed, so it is one line. */
 export function bsoJson({ id, modified, sortindex, payload }: BsoRow): string {

@@ -1,0 +1,428 @@
+/**
+ * The functions of Sync storage. Each is one round trip, and every statement inside one sees what
+ * was committed before it, so also before it had waited for a lock. All of them lock in one order:
+ * announcements by collection, rows by collection, a batch, the store's total.
+ *
+ * @module
+ */
+
+/**
+ * A time for a change: later than the last one, and later than any hundredth in which a reader can
+ * have looked at this database while the change was not under way. Both matter to who polls.
+ */
+const after = (last: string) =>
+  `GREATEST(p_now, floor(extract(epoch FROM clock_timestamp()) * 100)::bigint + 1, ${last} + 1)`;
+
+/** Tells readers, who never wait for it, that a change is under way. */
+const announce = `PERFORM pg_advisory_xact_lock(hashtextextended(p_collection, p_uid));`;
+
+/** Holds the row that writers to a collection take turns on, making it if there is none. */
+const lockCollection = `
+  ${announce}
+  SELECT * INTO held FROM user_collection c
+   WHERE c.uid = p_uid AND c.collection = p_collection FOR UPDATE;
+  IF NOT FOUND THEN
+    INSERT INTO user_collection VALUES (p_uid, p_collection, 0, 0, true) ON CONFLICT DO NOTHING;
+    SELECT * INTO held FROM user_collection c
+     WHERE c.uid = p_uid AND c.collection = p_collection FOR UPDATE;
+  END IF;
+  new_modified := ${after('held.modified')};`;
+
+const records = `unnest(p_ids, p_payloads, p_sortindexes, p_ttls, p_parents, p_predecessors)
+       AS g (id, payload, sortindex, ttl, parentid, predecessorid)`;
+
+const withOld = (source: string) => `${source}
+      LEFT JOIN bso o ON o.uid = p_uid AND o.collection = p_collection AND o.id = g.id`;
+const lives = `(o.id IS NOT NULL AND (o.expires IS NULL OR o.expires > p_now))`;
+/** A new lifetime alone is no news for whoever polls; in 1.1, nothing is but a payload. */
+const keepsTime = `(${lives} AND g.payload IS NULL AND (p_legacy OR g.sortindex IS NULL))`;
+
+const measure = (source: string) => `
+  SELECT COALESCE(sum(COALESCE(octet_length(g.payload), CASE WHEN ${lives} THEN o.bytes END, 0)
+                      - COALESCE(o.bytes, 0)), 0),
+         COALESCE(bool_and(${keepsTime}), false),
+         min(CASE WHEN ${keepsTime} THEN o.modified ELSE new_modified END)
+    INTO grown, is_quiet, item_modified
+    FROM ${withOld(source)};
+  room := LEAST(p_quota - held.bytes, p_store_quota - elsewhere - held.bytes) - grown;`;
+
+/** Writes what is in a source, and the collection's time and size. */
+const merge = (source: string) => `
+  IF p_store_quota IS NOT NULL THEN
+    -- two collections of a store may not both take what is left
+    PERFORM pg_advisory_xact_lock(hashtextextended('storage-total:' || p_uid, 0));
+    SELECT COALESCE(sum(c.bytes), 0) INTO elsewhere FROM user_collection c
+     WHERE c.uid = p_uid AND c.collection <> p_collection;
+  END IF;
+  ${measure(source)}
+  IF room < 0 AND grown > 0 THEN
+    -- what expired does not count; it only was not purged yet
+    WITH purged AS (
+      DELETE FROM bso b
+       WHERE b.uid = p_uid AND b.collection = p_collection AND b.expires <= p_now
+      RETURNING b.bytes
+    )
+    SELECT held.bytes - COALESCE(sum(bytes), 0) INTO held.bytes FROM purged;
+    ${measure(source)}
+    IF room < 0 THEN
+      RAISE EXCEPTION USING ERRCODE = 'LS507', MESSAGE = 'The collection or store is over its quota.';
+    END IF;
+  END IF;
+  IF p_legacy AND is_quiet THEN
+    new_modified := held.modified;
+  END IF;
+  INSERT INTO bso AS b (uid, collection, id, modified, sortindex, payload, bytes, expires,
+                        parentid, predecessorid)
+  SELECT p_uid, p_collection, m.id, m.modified, m.sortindex, m.payload, octet_length(m.payload),
+         m.expires, m.parentid, m.predecessorid
+    FROM (SELECT g.id,
+                 CASE WHEN ${keepsTime} THEN o.modified ELSE new_modified END AS modified,
+                 COALESCE(g.sortindex, CASE WHEN ${lives} THEN o.sortindex END) AS sortindex,
+                 COALESCE(g.payload, CASE WHEN ${lives} THEN o.payload END, '') AS payload,
+                 CASE WHEN g.ttl IS NOT NULL THEN p_now + g.ttl::bigint * 100
+                      WHEN ${lives} AND NOT p_legacy THEN o.expires
+                      ELSE p_now + p_ttl_max * 100 END AS expires,
+                 COALESCE(g.parentid, CASE WHEN ${lives} THEN o.parentid END) AS parentid,
+                 COALESCE(g.predecessorid, CASE WHEN ${lives} THEN o.predecessorid END) AS predecessorid
+            FROM ${withOld(source)}) m
+      ON CONFLICT (uid, collection, id) DO UPDATE
+     SET modified = EXCLUDED.modified, sortindex = EXCLUDED.sortindex, payload = EXCLUDED.payload,
+         bytes = EXCLUDED.bytes, expires = EXCLUDED.expires, parentid = EXCLUDED.parentid,
+         predecessorid = EXCLUDED.predecessorid;
+  UPDATE user_collection c SET modified = new_modified, bytes = held.bytes + grown, deleted = false
+   WHERE c.uid = p_uid AND c.collection = p_collection;`;
+
+/**
+ * How far a reader's snapshot can see, or null for no further than the collection's own time, which
+ * whoever holds the row goes beyond. While no change is under way, the next one begins later than
+ * the reader's transaction, and \`after\` gives it a later time. p_modified is what the snapshot shows:
+ * a change that ended in between shows in another one.
+ */
+export const SEEN_UNTIL = `
+CREATE FUNCTION storage_seen_until(p_uid bigint, p_collection text, p_modified bigint)
+RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  latest bigint;
+BEGIN
+  IF pg_try_advisory_xact_lock_shared(hashtextextended(p_collection, p_uid)) THEN
+    SELECT c.modified INTO latest FROM user_collection c
+     WHERE c.uid = p_uid AND c.collection = p_collection;
+    IF latest IS NOT DISTINCT FROM p_modified THEN
+      RETURN floor(extract(epoch FROM now()) * 100);
+    END IF;
+  END IF;
+  RETURN NULL;
+END $$`;
+
+/**
+ * Creates and updates records, all at one time later than any the collection ever had. A null field
+ * keeps what a living record has; in 1.1 (p_legacy) a lifetime does not stay.
+ * room: bytes left; item_modified: of the record, when there is one.
+ */
+export const WRITE = `
+CREATE FUNCTION storage_write(
+  p_uid bigint, p_collection text, p_now bigint, p_quota bigint, p_store_quota bigint,
+  p_ttl_max bigint, p_legacy boolean,
+  -- the condition is on this record, or on the collection when null
+  p_target text, p_unmodified_since bigint,
+  p_ids text[], p_payloads text[], p_sortindexes integer[], p_ttls integer[],
+  p_parents text[], p_predecessors text[],
+  OUT outcome text, OUT new_modified bigint, OUT item_modified bigint, OUT room bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+  held user_collection;
+  seen bigint;
+  elsewhere bigint := 0;
+  grown bigint;
+  is_quiet boolean;
+BEGIN
+  ${lockCollection}
+  IF p_unmodified_since IS NOT NULL THEN
+    IF p_target IS NULL THEN
+      seen := CASE WHEN held.deleted THEN 0 ELSE held.modified END;
+    ELSE
+      SELECT b.modified INTO seen FROM bso b
+       WHERE b.uid = p_uid AND b.collection = p_collection AND b.id = p_target
+         AND (b.expires IS NULL OR b.expires > p_now);
+    END IF;
+    IF seen > p_unmodified_since THEN
+      outcome := 'changed';
+      new_modified := seen;
+      RETURN;
+    END IF;
+  END IF;
+  ${merge(records)}
+  outcome := 'done';
+END $$`;
+
+/** Puts records into a batch that is held in \`staged\`; a later field goes over an earlier one. */
+const stage = `
+  SELECT count(*) FILTER (WHERE s.id IS NULL),
+         COALESCE(sum(COALESCE(octet_length(g.payload), s.bytes, 0) - COALESCE(s.bytes, 0)), 0)
+    INTO more, grown
+    FROM ${records}
+    LEFT JOIN batch_bso s ON s.batch = p_batch AND s.id = g.id;
+  IF staged.records + more > p_records_max OR staged.bytes + grown > p_bytes_max THEN
+    outcome := 'too-large';
+    RETURN;
+  END IF;
+  INSERT INTO batch_bso AS s (batch, id, payload, bytes, sortindex, ttl)
+  SELECT p_batch, g.id, g.payload, COALESCE(octet_length(g.payload), 0), g.sortindex, g.ttl
+    FROM ${records}
+      ON CONFLICT (batch, id) DO UPDATE
+     SET payload = COALESCE(EXCLUDED.payload, s.payload),
+         bytes = CASE WHEN EXCLUDED.payload IS NULL THEN s.bytes ELSE EXCLUDED.bytes END,
+         sortindex = COALESCE(EXCLUDED.sortindex, s.sortindex),
+         ttl = COALESCE(EXCLUDED.ttl, s.ttl);`;
+
+const findBatch = `
+  SELECT * INTO staged FROM batch b
+   WHERE b.id = p_batch AND b.uid = p_uid AND b.collection = p_collection AND b.expires > p_now
+     FOR UPDATE;
+  IF NOT FOUND THEN
+    outcome := 'no-batch';
+    RETURN;
+  END IF;`;
+
+/** Begins a batch or adds to it. Nothing of the collection changes: new_modified is what it has. */
+export const APPEND = `
+CREATE FUNCTION storage_append(
+  p_uid bigint, p_collection text, p_now bigint, p_quota bigint, p_unmodified_since bigint,
+  -- with an end it is new
+  p_batch uuid, p_expires bigint, p_records_max bigint, p_bytes_max bigint,
+  p_ids text[], p_payloads text[], p_sortindexes integer[], p_ttls integer[],
+  OUT outcome text, OUT new_modified bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+  p_parents text[];
+  p_predecessors text[];
+  staged batch;
+  used bigint;
+  more bigint;
+  grown bigint;
+BEGIN
+  SELECT CASE WHEN c.deleted THEN 0 ELSE c.modified END, c.bytes INTO new_modified, used
+    FROM user_collection c WHERE c.uid = p_uid AND c.collection = p_collection;
+  new_modified := COALESCE(new_modified, 0);
+  IF new_modified > p_unmodified_since THEN
+    outcome := 'changed';
+    RETURN;
+  END IF;
+  IF p_expires IS NOT NULL THEN
+    staged := ROW(p_batch, p_uid, p_collection, p_expires, 0, 0);
+  ELSE
+    ${findBatch}
+  END IF;
+  ${stage}
+  -- what waits in batches takes room, too
+  SELECT COALESCE(used, 0) + grown + COALESCE(sum(b.bytes), 0) INTO used FROM batch b
+   WHERE b.uid = p_uid AND b.collection = p_collection AND b.expires > p_now;
+  IF used > p_quota AND grown > 0 THEN
+    RAISE EXCEPTION USING ERRCODE = 'LS507', MESSAGE = 'The batches of the collection are over its quota.';
+  END IF;
+  INSERT INTO batch AS b (id, uid, collection, expires, records, bytes)
+  VALUES (p_batch, p_uid, p_collection, staged.expires, staged.records + more, staged.bytes + grown)
+      ON CONFLICT (id) DO UPDATE SET records = EXCLUDED.records, bytes = EXCLUDED.bytes;
+  outcome := 'done';
+END $$`;
+
+/** Writes a batch and the last records of it, at one time. Lifetimes begin now. */
+export const COMMIT = `
+CREATE FUNCTION storage_commit(
+  p_uid bigint, p_collection text, p_now bigint, p_quota bigint, p_store_quota bigint,
+  p_ttl_max bigint, p_unmodified_since bigint,
+  p_batch uuid, p_records_max bigint, p_bytes_max bigint,
+  p_ids text[], p_payloads text[], p_sortindexes integer[], p_ttls integer[],
+  OUT outcome text, OUT new_modified bigint, OUT item_modified bigint, OUT room bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+  p_legacy CONSTANT boolean := false;
+  p_parents text[];
+  p_predecessors text[];
+  held user_collection;
+  staged batch;
+  elsewhere bigint := 0;
+  more bigint;
+  grown bigint;
+  is_quiet boolean;
+BEGIN
+  ${lockCollection}
+  IF p_unmodified_since < held.modified AND NOT held.deleted THEN
+    outcome := 'changed';
+    new_modified := held.modified;
+    RETURN;
+  END IF;
+  ${findBatch}
+  IF cardinality(p_ids) > 0 THEN
+    ${stage}
+  END IF;
+  ${merge(`(SELECT s.*, NULL::text AS parentid, NULL::text AS predecessorid
+              FROM batch_bso s WHERE s.batch = p_batch) g`)}
+  DELETE FROM batch_bso s WHERE s.batch = p_batch;
+  DELETE FROM batch b WHERE b.id = p_batch;
+  outcome := 'done';
+END $$`;
+
+const dropBatches = (where: string) => `
+  WITH dropped AS (DELETE FROM batch b WHERE ${where} RETURNING b.id)
+  DELETE FROM batch_bso s USING dropped d WHERE s.batch = d.id;`;
+
+/**
+ * Deletes one record (p_item), some (p_ids, or in 1.1 p_filter) or, with none of them, the
+ * collection and what waits to get into it.
+ * \`missing\`: no such record or collection; new_modified is then the time of the store.
+ */
+export const DELETE = `
+CREATE FUNCTION storage_delete(
+  p_uid bigint, p_collection text, p_now bigint, p_unmodified_since bigint,
+  p_item text, p_ids text[],
+  -- of 1.1: {ids, older, newer, above, below, parent, predecessor, sort, limit, offset}, each may be absent
+  p_filter jsonb,
+  OUT outcome text, OUT new_modified bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+  held user_collection;
+  seen bigint;
+  freed bigint;
+BEGIN
+  ${announce}
+  SELECT * INTO held FROM user_collection c
+   WHERE c.uid = p_uid AND c.collection = p_collection FOR UPDATE;
+  IF FOUND AND NOT held.deleted THEN
+    seen := held.modified;
+    IF p_item IS NOT NULL THEN
+      SELECT b.modified INTO seen FROM bso b
+       WHERE b.uid = p_uid AND b.collection = p_collection AND b.id = p_item
+         AND (b.expires IS NULL OR b.expires > p_now);
+    END IF;
+  END IF;
+  IF p_item IS NULL AND p_ids IS NULL AND p_filter IS NULL
+     AND (seen IS NULL OR p_unmodified_since IS NULL OR seen <= p_unmodified_since) THEN
+    ${dropBatches('b.uid = p_uid AND b.collection = p_collection')}
+  END IF;
+  IF seen IS NULL THEN
+    outcome := 'missing';
+    SELECT COALESCE(max(c.modified), 0) INTO new_modified FROM user_collection c WHERE c.uid = p_uid;
+    RETURN;
+  END IF;
+  IF seen > p_unmodified_since THEN
+    outcome := 'changed';
+    new_modified := seen;
+    RETURN;
+  END IF;
+
+  outcome := 'done';
+  new_modified := ${after('held.modified')};
+  IF p_item IS NULL AND p_ids IS NULL AND p_filter IS NULL THEN
+    DELETE FROM bso b WHERE b.uid = p_uid AND b.collection = p_collection;
+    UPDATE user_collection c SET modified = new_modified, bytes = 0, deleted = true
+     WHERE c.uid = p_uid AND c.collection = p_collection;
+    RETURN;
+  END IF;
+  IF p_filter IS NOT NULL THEN
+    SELECT COALESCE(array_agg(f.id), '{}') INTO p_ids FROM (
+      SELECT b.id FROM bso b
+       WHERE b.uid = p_uid AND b.collection = p_collection
+         AND (b.expires IS NULL OR b.expires > p_now)
+         AND (p_filter->'ids' IS NULL OR p_filter->'ids' ? b.id)
+         AND (p_filter->'older' IS NULL OR b.modified < (p_filter->>'older')::bigint)
+         AND (p_filter->'newer' IS NULL OR b.modified > (p_filter->>'newer')::bigint)
+         AND (p_filter->'above' IS NULL OR b.sortindex > (p_filter->>'above')::double precision)
+         AND (p_filter->'below' IS NULL OR b.sortindex < (p_filter->>'below')::double precision)
+         AND (p_filter->'parent' IS NULL OR b.parentid = p_filter->>'parent')
+         AND (p_filter->'predecessor' IS NULL OR b.predecessorid = p_filter->>'predecessor')
+       ORDER BY CASE p_filter->>'sort' WHEN 'newest' THEN -b.modified WHEN 'index' THEN -b.sortindex
+                ELSE b.modified END NULLS LAST, b.id
+       LIMIT (p_filter->>'limit')::bigint OFFSET (p_filter->>'offset')::bigint) f;
+  END IF;
+  WITH gone AS (
+    DELETE FROM bso b
+     WHERE b.uid = p_uid AND b.collection = p_collection
+       AND b.id = ANY (COALESCE(p_ids, ARRAY[p_item]))
+    RETURNING b.bytes
+  )
+  SELECT COALESCE(sum(bytes), 0) INTO freed FROM gone;
+  UPDATE user_collection c SET modified = new_modified, bytes = c.bytes - freed
+   WHERE c.uid = p_uid AND c.collection = p_collection;
+END $$`;
+
+/** Deletes all collections of a user. One that is being created at this moment survives whole. */
+export const CLEAR = `
+CREATE FUNCTION storage_clear(
+  p_uid bigint, p_now bigint, p_unmodified_since bigint,
+  OUT outcome text, OUT new_modified bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+  locked text[];
+  latest bigint;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended(c.collection, p_uid))
+     FROM (SELECT c.collection FROM user_collection c WHERE c.uid = p_uid ORDER BY c.collection) c;
+  SELECT COALESCE(array_agg(l.collection), '{}'), COALESCE(max(l.modified), 0) INTO locked, latest
+    FROM (SELECT c.collection, c.modified FROM user_collection c
+           WHERE c.uid = p_uid ORDER BY c.collection FOR UPDATE) l;
+  new_modified := latest;
+  IF latest > p_unmodified_since THEN
+    outcome := 'changed';
+    RETURN;
+  END IF;
+  outcome := 'done';
+  ${dropBatches('b.uid = p_uid')}
+  IF cardinality(locked) = 0 THEN
+    RETURN;
+  END IF;
+  new_modified := ${after('latest')};
+  DELETE FROM bso b WHERE b.uid = p_uid AND b.collection = ANY (locked);
+  UPDATE user_collection c SET modified = new_modified, bytes = 0, deleted = true
+   WHERE c.uid = p_uid AND c.collection = ANY (locked);
+END $$`;
+
+/**
+ * Removes one chunk of what expired. Only one process at a time does: \`busy\` tells the others.
+ * A record that was written again meanwhile stays.
+ */
+export const PURGE = `
+CREATE FUNCTION storage_purge(
+  p_now bigint, p_records integer, p_batches integer,
+  OUT busy boolean, OUT records bigint, OUT bytes bigint, OUT batches bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+  place record;
+  gone bigint;
+  freed bigint;
+  ended uuid[];
+BEGIN
+  records := 0;
+  bytes := 0;
+  batches := 0;
+  busy := NOT pg_try_advisory_xact_lock(hashtextextended('storage-purge', 0));
+  IF busy THEN
+    RETURN;
+  END IF;
+  FOR place IN
+    SELECT e.uid, e.collection, array_agg(e.id) AS ids
+      FROM (SELECT b.uid, b.collection, b.id FROM bso b
+             WHERE b.expires <= p_now ORDER BY b.expires LIMIT p_records) e
+     GROUP BY e.uid, e.collection ORDER BY e.uid, e.collection
+  LOOP
+    PERFORM 1 FROM user_collection c
+      WHERE c.uid = place.uid AND c.collection = place.collection FOR UPDATE;
+    WITH purged AS (
+      DELETE FROM bso b
+       WHERE b.uid = place.uid AND b.collection = place.collection
+         AND b.id = ANY (place.ids) AND b.expires <= p_now
+      RETURNING b.bytes
+    )
+    SELECT count(*), COALESCE(sum(p.bytes), 0) INTO gone, freed FROM purged p;
+    UPDATE user_collection c SET bytes = c.bytes - freed
+     WHERE c.uid = place.uid AND c.collection = place.collection;
+    records := records + gone;
+    bytes := bytes + freed;
+  END LOOP;
+  SELECT COALESCE(array_agg(e.id), '{}') INTO ended
+    FROM (SELECT b.id FROM batch b WHERE b.expires <= p_now
+           ORDER BY b.expires LIMIT p_batches FOR UPDATE SKIP LOCKED) e;
+  DELETE FROM batch_bso s WHERE s.batch = ANY (ended);
+  DELETE FROM batch b WHERE b.id = ANY (ended);
+  batches := cardinality(ended);
+END $$`;

@@ -1,0 +1,35 @@
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import type { Pool } from 'pg';
+import { DataSource } from 'typeorm';
+import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
+
+/**
+ * Runs statements that each connection prepares once, by name, and each in a transaction of its own.
+ * A connection is held for as long as the database works, and never while a client reads or writes.
+ */
+@Injectable()
+export class Statements {
+  private readonly names = new Map<string, string>();
+
+  constructor(@InjectDataSource() private readonly db: DataSource) {}
+
+  /** @param text - one of a bounded number: every one stays prepared */
+  async run<Row extends object>(text: string, values: unknown[]): Promise<Row[]> {
+    let name = this.names.get(text);
+    if (name === undefined) {
+      name = `storage-${this.names.size}`;
+      this.names.set(text, name);
+    }
+    const pool = (this.db.driver as PostgresDriver).master as Pool;
+    const { rows } = await pool.query<Row>({ name, text, values });
+    return rows;
+  }
+
+  /** For a function that always answers with one row. */
+  async one<Row extends object>(text: string, values: unknown[]): Promise<Row> {
+    const [row] = await this.run<Row>(text, values);
+    if (row === undefined) throw new Error('A function of the database returned no row.');
+    return row;
+  }
+}
