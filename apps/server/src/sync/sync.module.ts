@@ -9,6 +9,7 @@ import { BsoEntity } from './bso.entity.ts';
 import { HawkStrategy } from './hawk.strategy.ts';
 import { InfoController } from './info.controller.ts';
 import { LegacyUserEntity } from './legacy-user.entity.ts';
+import { PurgeService } from './purge.service.ts';
 import { receiveRaw } from './raw-requests.ts';
 import { Statements } from './statements.ts';
 import { StorageController } from './storage.controller.ts';
@@ -28,7 +29,7 @@ import { UserCollectionEntity } from './user-collection.entity.ts';
     ]),
   ],
   controllers: [InfoController, StorageController],
-  providers: [HawkStrategy, Statements, StorageReaderService, StorageWriterService],
+  providers: [HawkStrategy, PurgeService, Statements, StorageReaderService, StorageWriterService],
 })
 export class SyncModule implements OnModuleInit {
   constructor(
