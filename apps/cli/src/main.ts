@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { ClientError, IntegrityError } from '#lib/client';
+import { ClientError, IntegrityError, SyncStop } from '#lib/client';
 import { accept } from './commands/accept.ts';
 import { get } from './commands/get.ts';
 import { inbox } from './commands/inbox.ts';
@@ -14,6 +14,8 @@ import { shares } from './commands/shares.ts';
 import { signIn } from './commands/sign-in.ts';
 import { signOut } from './commands/sign-out.ts';
 import { signUp } from './commands/sign-up.ts';
+import { sync } from './commands/sync.ts';
+import { syncStore } from './commands/sync-store.ts';
 import { verify } from './commands/verify.ts';
 import { whoami } from './commands/whoami.ts';
 import { addCommonOptions } from './options.ts';
@@ -39,12 +41,13 @@ for (const command of [
   ...[signUp, verify, signIn, signOut, whoami, keys],
   ...[put, ls, get, rm],
   ...[share, sharePassword, inbox, accept, shares, invite],
+  ...[sync, syncStore],
 ]) {
   program.addCommand(command);
 }
 // Before anything is parsed, since what cannot be parsed is an error to tell, too.
 const isJson = process.argv.includes('--json');
-for (const command of [program, ...program.commands, ...keys.commands]) {
+for (const command of [program, ...program.commands, ...keys.commands, ...syncStore.commands]) {
   command.exitOverride();
   if (isJson) command.configureOutput({ outputError: () => undefined });
 }
@@ -72,7 +75,8 @@ function exitCodeOf(error: unknown): number {
 }
 
 function asJson(error: unknown): string {
-  const isNamed = error instanceof ClientError || error instanceof IntegrityError;
+  const isNamed =
+    error instanceof ClientError || error instanceof IntegrityError || error instanceof SyncStop;
   const code = isNamed ? error.code : error instanceof CommanderError ? 'usage' : 'error';
   return printableJson({ error: code, message: wordsOf(error) });
 }

@@ -143,7 +143,13 @@ export abstract class SyncClient {
     return { collections, commands };
   }
 
-  /** What the store holds: its engines, and what is declined. */
+  /** The collections that the store lists; none when it is not set up. */
+  async collections(): Promise<string[]> {
+    const seen = await this.store.get('meta', 'global');
+    return seen ? Object.keys(readMetaGlobal(seen.payload).engines) : [];
+  }
+
+  /** What the store holds. It is set up if it is empty and this client may. */
   async describe(): Promise<Ready> {
     return this.prepare(await this.begin(false));
   }

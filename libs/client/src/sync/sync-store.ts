@@ -117,18 +117,14 @@ export class SyncStore {
 
   /** What may be sent at once; asked for once. */
   async limits(): Promise<StoreLimits> {
-    this.#limits ??= await this.#json({ url: '/info/configuration' }, Configuration).catch(
-      (error: unknown) => ifMissing(error, Configuration.parse({})),
-    );
-    return this.#limits;
+    const told = this.#limits ?? (await ifThere(this.#json(CONFIGURATION, Configuration)));
+    return (this.#limits = told ?? Configuration.parse({}));
   }
 
   /** One record; undefined when there is none. */
-  async get(collection: string, id: string): Promise<Bso | undefined> {
+  get(collection: string, id: string): Promise<Bso | undefined> {
     const url = `/storage/${collection}/${encodeURIComponent(id)}`;
-    return this.#json({ url }, Bso).catch((error: unknown) =>
-      ifMissing<undefined>(error, undefined),
-    );
+    return ifThere(this.#json({ url }, Bso));
   }
 
   /** Whole records, oldest first. @throws ClientError with status 412 */
@@ -145,16 +141,14 @@ export class SyncStore {
       },
       headers: conditions(unmodifiedSince),
     };
-    const none = { records: [], modified: 0, next: undefined };
-    try {
-      const { data, headers } = await this.#signedIn(ask, (signed) =>
-        this.#http.answer(signed, z.array(Bso)),
-      );
-      const modified = Number(headers.get('x-last-modified') ?? 0);
-      return { records: data, modified, next: headers.get('x-weave-next-offset') ?? undefined };
-    } catch (error) {
-      return ifMissing(error, none);
-    }
+    const answer = await ifThere(
+      this.#signedIn(ask, (signed) => this.#http.answer(signed, z.array(Bso))),
+    );
+    return {
+      records: answer?.data ?? [],
+      modified: Number(answer?.headers.get('x-last-modified') ?? 0),
+      next: answer?.headers.get('x-weave-next-offset') ?? undefined,
+    };
   }
 
   /**
@@ -196,18 +190,14 @@ export class SyncStore {
   ): Promise<void> {
     const headers = conditions(unmodifiedSince);
     const ask: Ask = { method: 'DELETE', url: `/storage/${collection}`, headers };
-    await this.#json(ask, z.unknown()).catch((error: unknown) =>
-      ifMissing<undefined>(error, undefined),
-    );
+    await ifThere(this.#json(ask, z.unknown()));
   }
 
   /** Deletes everything in the store. */
   async deleteEverything(): Promise<void> {
     const headers = { 'x-confirm-delete': '1' };
     const ask: Ask = { method: 'DELETE', url: '/storage', headers };
-    await this.#json(ask, z.unknown()).catch((error: unknown) =>
-      ifMissing<undefined>(error, undefined),
-    );
+    await ifThere(this.#json(ask, z.unknown()));
   }
 
   #json<T extends z.ZodType>(ask: Ask, schema: T): Promise<z.infer<T>> {
@@ -276,6 +266,7 @@ export class SyncStore {
   }
 }
 
+const CONFIGURATION: Ask = { url: '/info/configuration' };
 /** No server can stop a client for longer than a day at a time. */
 const PAUSE_SECONDS_MAX = 86_400;
 
@@ -297,7 +288,11 @@ function conditions(unmodifiedSince: number | undefined): Record<string, string>
 export const isOvertaken = (error: unknown): boolean =>
   error instanceof ClientError && error.status === 412;
 
-function ifMissing<T>(error: unknown, missing: T): T {
-  if (error instanceof ClientError && error.status === 404) return missing;
-  throw error;
+async function ifThere<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof ClientError && error.status === 404) return undefined;
+    throw error;
+  }
 }

@@ -1,0 +1,119 @@
+import { stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import {
+  Account,
+  ClientError,
+  FIREFOX_CLIENT_ID,
+  Server,
+  type SyncClientInput,
+  SyncMemory,
+  type SyncMemoryKeeper,
+} from '#lib/client';
+import { fromBase64Url, type KeyWithId, toBase64Url } from '#lib/crypto';
+import { OLD_SYNC } from '#lib/protocol';
+import { CredentialsFile } from './credentials.ts';
+import { locked } from './file-lock.ts';
+import { nodePlatform } from './node-platform.ts';
+import type { Common } from './options.ts';
+import { type PasswordSource, readPassword } from './password.ts';
+import {
+  configFolder,
+  makePrivateFolder,
+  readPrivateFile,
+  removePrivateFile,
+  writePrivateFile,
+} from './private-file.ts';
+import { OWN_FOLDER } from './record-folder.ts';
+import { Refused } from './refused.ts';
+
+const SavedKey = z.object({ uid: z.string(), kid: z.string(), k: z.string() });
+
+const State = z.object({
+  /** Whose records are in the folder, and on which server. */
+  uid: z.string(),
+  server: z.string(),
+  memory: SyncMemory,
+});
+
+/** Refusals of the token server that mean: the key is not the account's any more. */
+const KEY_IS_OLD = new Set(['invalid-client-state', 'invalid-keysChangedAt']);
+
+/** What a folder knows of the store it is in step with: a file in the folder, without secrets. */
+class FolderMemory implements SyncMemoryKeeper {
+  constructor(
+    private readonly path: string,
+    private readonly owner: { uid: string; server: string },
+  ) {}
+
+  /** @throws Refused for a folder of another account or server */
+  async load(): Promise<SyncMemory | undefined> {
+    const value = await readPrivateFile(this.path);
+    if (value === undefined) return undefined;
+    const state = State.safeParse(value).data;
+    if (!state) throw new Refused(`${this.path} was not written by this version. Move it away.`);
+    if (state.uid === this.owner.uid && state.server === this.owner.server) return state.memory;
+    throw new Refused('The folder belongs to another account. Take another one.');
+  }
+
+  save(memory: SyncMemory): Promise<void> {
+    return writePrivateFile(this.path, { ...this.owner, memory });
+  }
+}
+
+/** What every command of Sync takes. */
+export interface SyncOptions extends Common, PasswordSource {
+  /** How other devices call this one. */
+  deviceName?: string;
+}
+
+/**
+ * Works with the account's Firefox store for a folder, alone among all who do. The Sync key is derived from the
+ * password once, and kept with the profile; the password and kB are not.
+ *
+ * @throws Refused when nobody is signed in, or the folder is none or another account's
+ */
+export async function withStore<T>(
+  options: SyncOptions,
+  folder: string,
+  work: (input: SyncClientInput) => Promise<T>,
+): Promise<T> {
+  const found = await stat(folder).catch(() => undefined);
+  if (found?.isDirectory() !== true) throw new Refused(`${folder} is no folder.`, 2);
+  const { app, email, sessionToken } = await new CredentialsFile(options.profile).read();
+  const server = Server.known(app.server, app.realm, nodePlatform);
+  const keyPath = join(configFolder(), options.profile, 'sync-key.json');
+  const key = await syncKey(keyPath, { server, uid: app.uid, email }, options);
+  await makePrivateFolder(join(folder, OWN_FOLDER));
+  const path = join(folder, OWN_FOLDER, 'state.json');
+  const keeper = new FolderMemory(path, { uid: app.uid, server: app.server });
+  const name = options.deviceName ?? `${hostname()}, lockstep`;
+  try {
+    return await locked(path, () => work({ server, sessionToken, key, name, keeper }));
+  } catch (error) {
+    if (!(error instanceof ClientError) || !KEY_IS_OLD.has(error.code)) throw error;
+    await removePrivateFile(keyPath);
+    throw new Refused('The keys of the account have changed. Run it again, with the password.');
+  }
+}
+
+/** The key that this profile keeps, or the one that the password gives. */
+async function syncKey(
+  path: string,
+  { server, uid, email }: { server: Server; uid: string; email: string },
+  source: PasswordSource,
+): Promise<KeyWithId> {
+  const saved = SavedKey.safeParse(await readPrivateFile(path)).data;
+  if (saved?.uid === uid) return { kid: saved.kid, k: fromBase64Url(saved.k) };
+  const password = await readPassword(source, `Password for ${email}, once for Sync: `);
+  const account = await Account.signIn(server, { email, password });
+  try {
+    const key = (await account.scopedKeys(FIREFOX_CLIENT_ID, OLD_SYNC))[OLD_SYNC];
+    if (!key || account.uid !== uid) throw new Refused('This account has no Sync key.');
+    await writePrivateFile(path, { uid, kid: key.kid, k: toBase64Url(key.k) });
+    return key;
+  } finally {
+    await account.signOut();
+  }
+}
