@@ -8,7 +8,7 @@ import {
   type WrapContext,
 } from '#lib/crypto';
 import { KEY_LIST_TYPE, type KeyList } from '#lib/protocol';
-import { Keys, MemoryPinStore } from '#lib/client';
+import { Keys, MemoryPinStore, type PinStore } from '#lib/client';
 import type { Device } from '../../apps/demo/src/person.ts';
 import { Device as NewDevice } from '../../apps/demo/src/person.ts';
 import { TestServer } from '../support/test-server.ts';
@@ -188,8 +188,21 @@ describe('a server that lies about keys', () => {
       alice.liar.alter('GET', USERS, (answer) =>
         ++asked > 1 ? { ...answer, skl: forged } : answer,
       );
-      const { keys } = fresh();
-      const both = await Promise.allSettled([keys.lookUp(bobsUid()), keys.lookUp(bobsUid())]);
+      const pins = new MemoryPinStore();
+      let looks = 0;
+      let bothLooked: () => void = () => undefined;
+      const isKnownToNeither = new Promise<void>((done) => (bothLooked = done));
+      const store: PinStore = {
+        async get(key) {
+          const known = await pins.get(key);
+          if (++looks === 2) bothLooked();
+          await isKnownToNeither;
+          return known;
+        },
+        update: pins.update.bind(pins),
+      };
+      const lookUp = () => new Keys(alice.device.app, store).lookUp(bobsUid());
+      const both = await Promise.allSettled([lookUp(), lookUp()]);
       const refused = both.filter(({ status }) => status === 'rejected');
       expect(refused).toMatchObject([{ reason: refusal('IDENTITY_CHANGED') }]);
     });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Pin, PinKey } from '#lib/client';
+import { type Credentials, CredentialsFile } from '../../apps/cli/src/credentials.ts';
 import { meet } from '../../apps/cli/src/device.ts';
 import { locked } from '../../apps/cli/src/file-lock.ts';
 import { FilePinStore } from '../../apps/cli/src/file-pin-store.ts';
@@ -71,6 +72,48 @@ describe('what the command line remembers', () => {
     };
     await expect(new FilePinStore('carol').update(key('0'), refuse)).rejects.toThrow('No.');
     expect(await new FilePinStore('carol').get(key('0'))).toEqual(pin('0'));
+  });
+
+  const signIn = (sessionToken: string): Credentials => ({
+    ...{ email: 'dora@example.org', sessionToken },
+    app: {
+      ...{ server: url, realm: REALMS[0], uid: '0', clientId: 'demo-app' },
+      kBr: { kid: '1-a', k: 'a' },
+      tokens: { refreshToken: `of ${sessionToken}`, access: {} },
+    },
+  });
+
+  it('is not brought back by a command that was refreshing when its profile was signed out', async () => {
+    const file = new CredentialsFile('dora');
+    await file.write(signIn('first'));
+    const refreshing = new CredentialsFile('dora');
+    await refreshing.read();
+    let begun: () => void = () => undefined;
+    const isBegun = new Promise<void>((done) => (begun = done));
+    const refresh = refreshing.update(async (tokens) => {
+      begun();
+      await pause(30);
+      return tokens;
+    });
+    await isBegun;
+    await file.forget();
+    await refresh;
+    await expect(file.read()).rejects.toMatchObject({ name: 'Refused' });
+  });
+
+  it('gives a command no tokens of somebody who signed in meanwhile', async () => {
+    await new CredentialsFile('dora').write(signIn('first'));
+    const old = new CredentialsFile('dora');
+    await old.read();
+    await new CredentialsFile('dora').write(signIn('second'));
+    const seen: string[] = [];
+    const refresh = old.update((tokens) => {
+      seen.push(tokens.refreshToken);
+      return Promise.resolve(tokens);
+    });
+    await expect(refresh).rejects.toMatchObject({ name: 'Refused' });
+    expect(seen).toEqual([]);
+    expect((await new CredentialsFile('dora').read()).sessionToken).toBe('second');
   });
 
   it('is readable by its owner alone, and leaves nothing beside it', async () => {

@@ -36,6 +36,8 @@ export type Credentials = z.infer<typeof Credentials>;
 /** One person's sign-in on this computer, in a file of mode 600. */
 export class CredentialsFile implements TokenKeeper {
   readonly #path: string;
+  /** The sign-in that was read. */
+  #sessionToken: string | undefined;
 
   constructor(profile: string) {
     this.#path = join(configFolder(), profile, 'credentials.json');
@@ -46,7 +48,10 @@ export class CredentialsFile implements TokenKeeper {
     const value = await readPrivateFile(this.#path);
     if (value === undefined) throw new Refused('Nobody is signed in here: lockstep sign-in EMAIL');
     const { success, data } = Credentials.safeParse(value);
-    if (success) return data;
+    if (success) {
+      this.#sessionToken ??= data.sessionToken;
+      return data;
+    }
     throw new Refused(`${this.#path} was not written by this version. Sign in again.`);
   }
 
@@ -56,15 +61,22 @@ export class CredentialsFile implements TokenKeeper {
     await locked(this.#path, () => writePrivateFile(this.#path, credentials));
   }
 
-  /** Removes the file. */
-  forget(): Promise<void> {
-    return removePrivateFile(this.#path);
+  /** Removes the file; a command that refreshes its tokens meanwhile cannot bring it back. */
+  async forget(): Promise<void> {
+    await locked(this.#path, () => removePrivateFile(this.#path));
   }
 
-  /** Commands that run at the same time take turns in refreshing their tokens. */
+  /**
+   * Commands that run at the same time take turns in refreshing their tokens.
+   *
+   * @throws Refused when the profile was signed in anew since this command began: those tokens are not its own
+   */
   update(change: (newest: SavedTokens) => Promise<SavedTokens>): Promise<SavedTokens> {
     return locked(this.#path, async () => {
       const credentials = await this.read();
+      if (credentials.sessionToken !== this.#sessionToken) {
+        throw new Refused('The profile was signed in anew meanwhile. Run the command again.');
+      }
       const tokens = await change(credentials.app.tokens);
       await writePrivateFile(this.#path, { ...credentials, app: { ...credentials.app, tokens } });
       return tokens;

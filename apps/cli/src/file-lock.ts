@@ -1,5 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 
 const PATIENCE_MS = 30_000;
@@ -13,15 +12,10 @@ export async function locked<T>(path: string, run: () => Promise<T>): Promise<T>
   const lock = `${path}.lock`;
   const until = Date.now() + PATIENCE_MS;
   for (;;) {
-    try {
-      await writeFile(lock, String(process.pid), { flag: 'wx', mode: 0o600 });
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
+    if (await isMade(lock)) break;
     if (await isVoid(lock)) await clearAway(lock);
-    else if (Date.now() > until) throw new Error(`Another lockstep is busy; else remove ${lock}.`);
-    else await pause(50);
+    if (Date.now() > until) throw new Error(`Another lockstep is busy; else remove ${lock}*.`);
+    await pause(50);
   }
   try {
     return await run();
@@ -31,19 +25,28 @@ export async function locked<T>(path: string, run: () => Promise<T>): Promise<T>
 }
 
 /**
- * Removes a void lock. Another process may have removed it and made its own in the meantime, so what is taken
- * away is looked at again, and put back when it is no longer void.
+ * Removes a void lock. Another process may have done so and made its own in the meantime, so only one at a time
+ * looks again and removes.
  */
 async function clearAway(lock: string): Promise<void> {
-  const taken = `${lock}.${randomBytes(6).toString('hex')}`;
+  const turn = `${lock}.clearing`;
+  if (!(await isMade(turn))) return;
   try {
-    await rename(lock, taken);
+    if (await isVoid(lock)) await rm(lock, { force: true });
+  } finally {
+    await rm(turn, { force: true });
+  }
+}
+
+/** Makes a file of this process's id. @returns false when it is there already */
+async function isMade(path: string): Promise<boolean> {
+  try {
+    await writeFile(path, String(process.pid), { flag: 'wx', mode: 0o600 });
+    return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
-  if (!(await isVoid(taken))) await link(taken, lock).catch(() => undefined);
-  await rm(taken, { force: true });
 }
 
 async function isVoid(lock: string): Promise<boolean> {
