@@ -21,6 +21,24 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
+/** A server that tells its realm and refuses everything, in words that a terminal would obey. */
+let realm = 'AAAAAAAAAAAAAAAAAAAAAA';
+let url: string;
+const refusing = createServer((request, response) => {
+  if (request.url === '/.well-known/lockstep') {
+    response.end(JSON.stringify({ name: 'lockstep', version: '1', realm }));
+  } else {
+    response.writeHead(400).end(JSON.stringify({ code: 400, errno: 107, message: '\u001b[2J' }));
+  }
+});
+beforeAll(async () => {
+  await new Promise<void>((done) => refusing.listen(0, '127.0.0.1', done));
+  url = `http://127.0.0.1:${(refusing.address() as AddressInfo).port}`;
+});
+afterAll(() => {
+  refusing.close();
+});
+
 interface Outcome {
   code: number | null;
   stdout: string;
@@ -28,8 +46,8 @@ interface Outcome {
 }
 
 /** Runs the built command as a script would: no terminal, nothing on standard input. */
-function lockstep(args: readonly string[]) {
-  const env = { PATH: process.env.PATH, HOME: folder, XDG_CONFIG_HOME: folder };
+function lockstep(args: readonly string[], change: Record<string, string> = {}) {
+  const env = { PATH: process.env.PATH, HOME: folder, XDG_CONFIG_HOME: folder, ...change };
   const program = join(process.cwd(), 'dist/apps/cli/src/main.js');
   const child = spawn(process.execPath, [program, ...args], {
     ...{ env, cwd: folder },
@@ -67,6 +85,15 @@ it.each([
   expect(json.stdout).toBe('');
 });
 
+it('Secrets lie in no folder that a relative path leads to, and no password is empty', async () => {
+  await writeFile(join(folder, 'empty'), '\n');
+  const away = ['sign-in', 'a@example.org', '--url', url, '--password-file', 'empty'];
+  const { code, stderr } = await lockstep(away, { XDG_CONFIG_HOME: 'here' });
+  expect([code, stderr]).toEqual([2, 'lockstep: The password is empty.\n']);
+  expect(await readdir(folder)).not.toContain('here');
+  expect(await readdir(join(folder, '.config', 'lockstep', 'default'))).toEqual(['pins.json']);
+});
+
 it('Nobody signed in has the exit code 1, no answer the exit code 3', async () => {
   const { code, stderr } = await lockstep(['ls', '--json']);
   expect([code, JSON.parse(stderr)]).toMatchObject([1, { error: 'error' }]);
@@ -75,23 +102,11 @@ it('Nobody signed in has the exit code 1, no answer the exit code 3', async () =
 });
 
 it('What did not pass a check has the exit code 4', async () => {
-  const realms = ['AAAAAAAAAAAAAAAAAAAAAA', 'BBBBBBBBBBBBBBBBBBBBBA'];
-  const lying = createServer((request, response) => {
-    const realm = realms[0];
-    if (request.url === '/.well-known/lockstep') {
-      response.end(JSON.stringify({ name: 'lockstep', version: '1', realm }));
-    } else {
-      response.writeHead(400).end(JSON.stringify({ code: 400, errno: 107, message: '\u001b[2J' }));
-    }
-  });
-  await new Promise<void>((done) => lying.listen(0, '127.0.0.1', done));
-  const url = `http://127.0.0.1:${(lying.address() as AddressInfo).port}`;
   const args = ['verify', '0'.repeat(32), '0'.repeat(32), '--url', url];
   const refused = await lockstep(args);
   expect([refused.code, refused.stderr]).toEqual([1, 'lockstep: \\u{1b}[2J (errno-107)\n']);
-  realms.shift();
+  realm = 'BBBBBBBBBBBBBBBBBBBBBA';
   const { code, stderr } = await lockstep([...args, '--json']);
-  lying.close();
   expect([code, JSON.parse(stderr)]).toMatchObject([4, { error: 'REALM_CHANGED' }]);
 });
 

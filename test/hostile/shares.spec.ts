@@ -334,6 +334,20 @@ describe('a server that tampers with shares', () => {
     expect(refused).toMatchObject([{ id: items[0]?.id, error: refusal('RECORD_FORGED') }]);
   });
 
+  it('does not learn the length of a password from what is shared or accepted', async () => {
+    const lengths = async (password: string) => {
+      const body: ShareBody = { typ: 'item', title: 'Netflix', secret: { password } };
+      await alice.device.sharing.share(body, [await contact(bob)]);
+      const box = boxIn(await arrived(bob));
+      const { items } = await bob.device.sharing.inbox();
+      for (const item of items) await bob.device.sharing.accept(item);
+      const { records } = await bob.device.storage.raw('shares');
+      return [box.length, records.find(({ id }) => id === items[0]?.id)?.payload.length];
+    };
+    const short = await lengths('a');
+    expect(await lengths('a longer one, of 30 characters')).toEqual(short);
+  });
+
   it('cannot keep other shares from being read', async () => {
     const id = await share(bob);
     const good = await arrived(bob);

@@ -104,6 +104,14 @@ describe('a file whose name a sender chose', () => {
     expect(content).toEqual(['mine', 'mine', 'abc', 'abc']);
   });
 
+  it('is not fetched at all when its name is taken', async () => {
+    await writeFile('x', 'mine');
+    const fetched = files(() => {
+      throw new TypeError('It was fetched.');
+    });
+    await expect(download(fetched, named('x'))).rejects.toThrow('is there already');
+  });
+
   it('replaces nothing that came there in the meantime', async () => {
     const busy = files(() => writeFile('x', 'mine'));
     await expect(download(busy, named('x'))).rejects.toThrow('is there already');

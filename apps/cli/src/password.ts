@@ -11,9 +11,16 @@ export interface PasswordSource {
 /**
  * The password: from --password-file, else from LOCKSTEP_PASSWORD, else asked for without echo.
  *
- * @throws Refused when there is neither one nor a terminal to ask on
+ * @throws Refused when there is neither one nor a terminal to ask on, or it is empty
  */
-export async function readPassword({ passwordFile }: PasswordSource, ask: string): Promise<string> {
+export async function readPassword(source: PasswordSource, ask: string): Promise<string> {
+  const password = await readFrom(source, ask);
+  // Anybody could derive the keys that it protects.
+  if (password === '') throw new Refused('The password is empty.', 2);
+  return password;
+}
+
+async function readFrom({ passwordFile }: PasswordSource, ask: string): Promise<string> {
   if (passwordFile !== undefined) {
     return (await readFile(passwordFile, 'utf8')).replace(/\r?\n$/, '');
   }

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 
 /** `$XDG_CONFIG_HOME/lockstep`, or `~/.config/lockstep` (XDG Base Directory Specification). */
 export function configFolder(): string {
-  const home = process.env['XDG_CONFIG_HOME'];
-  return join(home !== undefined && home !== '' ? home : join(homedir(), '.config'), 'lockstep');
+  const home = process.env['XDG_CONFIG_HOME'] ?? '';
+  // A relative path is void, lest secrets lie in whatever folder a command is run in.
+  return join(isAbsolute(home) ? home : join(homedir(), '.config'), 'lockstep');
 }
 
 /** What the file holds; undefined when there is none. @throws Error when it is not JSON */

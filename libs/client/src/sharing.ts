@@ -63,6 +63,8 @@ export interface Accepted {
 }
 
 const COLLECTION = 'shares';
+/** Lengths are multiples of this. */
+const PADDING = 256;
 /** A statement from a device whose clock is ahead is taken, up to this many seconds. */
 const CLOCK_TOLERANCE_SECONDS = 300;
 
@@ -109,7 +111,7 @@ export class Sharing {
       ...{ iat: now, exp: now + DEPOSIT_TTL_SECONDS_MAX, body },
     };
     const payload = await sealEnvelope({
-      plaintext: utf8(await own.identity.sign(SHARE_TYPE, statement)),
+      plaintext: utf8(padded(await own.identity.sign(SHARE_TYPE, statement))),
       recipients: recipients.map((to) => ({
         ...{ uid: to.uid, publicJwk: to.publicJwk, keyListVersion: to.version },
       })),
@@ -161,7 +163,10 @@ export class Sharing {
   async accept(item: InboxItem): Promise<void> {
     const { id, statement, sentAt, from } = item;
     const { body } = item;
-    const value: z.infer<typeof AcceptedShare> = { v: 1, from: from.uid, sentAt, statement, body };
+    const share: z.infer<typeof AcceptedShare> = { v: 1, from: from.uid, sentAt, statement, body };
+    // The record is as long for every password, too.
+    const { length } = utf8(JSON.stringify(share));
+    const value = { ...share, pad: ' '.repeat(PADDING - (length % PADDING)) };
     try {
       await this.#storage.put(COLLECTION, id, value, { isNew: true });
     } catch (error) {
@@ -224,7 +229,8 @@ export class Sharing {
         throw new IntegrityError('RECIPIENT_MISMATCH', 'There was no such key list.');
       }
       const reader = { privateJwk: own.privateJwk, uid, realm: server.realm, clientId };
-      const jws = fromUtf8(await openEnvelope(box, { ...reader, keyListVersion }));
+      const text = fromUtf8(await openEnvelope(box, { ...reader, keyListVersion }));
+      const jws = text.replace(/ {1,255}$/, '');
       return { jws, addressees: addressees.map(({ kid }) => kid) };
     } catch (cause) {
       if (cause instanceof TypeError) {
@@ -272,6 +278,9 @@ export class Sharing {
     }
   }
 }
+
+/** The text with spaces up to the next step, so that its length does not tell the length of a password. */
+const padded = (jws: string) => jws.padEnd(Math.ceil(jws.length / PADDING) * PADDING);
 
 function readInboxRecord(payload: string): InboxRecord {
   try {
