@@ -153,6 +153,19 @@ describe('Bad input', () => {
     await server.request().get('/healthz').expect(200);
   });
 
+  it.each([
+    ['application/x-www-form-urlencoded', 'email=a@example.com'],
+    ['text/plain', '{"email": "a@example.com"}'],
+  ])('is what any site can send from a browser: %s', async (type, body) => {
+    const reply = await replyOf('/auth/v1/account/status', {
+      method: 'POST',
+      body,
+      headers: { 'content-type': type },
+    });
+    expect(reply.status).toBe(415);
+    fxa(reply);
+  });
+
   it('says what does not fit, and where, and repeats no value', async () => {
     const reply = await replyOf('/auth/v1/account/login', {
       method: 'POST',
