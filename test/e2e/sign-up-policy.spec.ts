@@ -67,7 +67,9 @@ describe('where sign-up needs an invitation', () => {
 it('lets nobody in where sign-up is closed', async () => {
   const server = await TestServer.start({ SIGN_UP: 'closed' });
   const email = anAddress();
-  const invitation = await server.app.get(InvitationsService).invite(email);
+  const invitations = server.app.get(InvitationsService);
+  expect(await invitations.firstBoot()).toBeUndefined();
+  const invitation = await invitations.invite(email);
   const answer = await post(server, 'account/create', { ...credentials(email), invitation });
   expect(answer.status).toBe(403);
   expect(answer.body.errno).toBe(202);

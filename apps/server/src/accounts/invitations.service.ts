@@ -31,13 +31,13 @@ export class InvitationsService {
   }
 
   /**
-   * One invitation for the operator, when sign-up is not open and nobody was let in or invited yet.
+   * One invitation for the operator, when sign-up needs one and nobody was let in or invited yet.
    *
    * It is bound to no address, because the operator's is not known, and so it verifies whichever
    * address redeems it: it is for the eyes of who starts the server.
    */
   async firstBoot(): Promise<string | undefined> {
-    if (this.config.signUp === 'open') return undefined;
+    if (this.config.signUp !== 'invite') return undefined;
     const [{ used } = { used: true }] = await this.db.query<{ used: boolean }[]>(
       `SELECT EXISTS (SELECT 1 FROM account)
            OR EXISTS (SELECT 1 FROM invitation WHERE expires_at > $1) AS used`,
