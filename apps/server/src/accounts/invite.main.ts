@@ -8,25 +8,29 @@ import { InvitationsService } from './invitations.service.ts';
 
 /*
  * The operator's `lockstep invite <address>`: talks to the database, so that it needs no right on
- * the server but to read its configuration. Prints the invitation, and how to use it.
+ * the server but to read its configuration. Prints the invitation, and how to use it; with `--json`
+ * after the address as one line, `{email, invitation, url, command}`.
  */
+const [email = '', format] = process.argv.slice(2);
+const asJson = format === '--json';
 const config = Config.from(process.env);
-const url = config.databaseUrl ?? runningServer(config.dataDir);
-const db = await new DataSource({ type: 'postgres', url, parseInt8: true }).initialize();
+const databaseUrl = config.databaseUrl ?? runningServer(config.dataDir);
+const db = await new DataSource({
+  type: 'postgres',
+  url: databaseUrl,
+  parseInt8: true,
+}).initialize();
 try {
-  const email = process.argv[2] ?? '';
   const invitation = await new InvitationsService(db, new Clock(), config).invite(email);
-  process.stdout.write(
-    [
-      invitation,
-      `It is good once, for 7 days, for ${email}:`,
-      `  npx lockstep sign-up ${email} --invitation ${invitation} --url ${config.publicUrl.origin}`,
-      '',
-    ].join('\n'),
-  );
+  const url = config.publicUrl.origin;
+  const command = `npx lockstep sign-up ${email} --invitation ${invitation} --url ${url}`;
+  const lines = asJson
+    ? [JSON.stringify({ email, invitation, url, command })]
+    : [invitation, `It is good once, for 7 days, for ${email}:`, `  ${command}`];
+  process.stdout.write(`${lines.join('\n')}\n`);
 } catch (error) {
   if (!(error instanceof Failure)) throw error;
-  process.stderr.write(`${error.message}\n`);
+  say(error.code, error.message);
   process.exitCode = 2;
 } finally {
   await db.destroy();
@@ -37,9 +41,14 @@ function runningServer(dataDir: string): string {
   try {
     return readFileSync(join(dataDir, 'database.url'), 'utf8').trim();
   } catch {
-    process.stderr.write(
-      `No server runs on ${dataDir}, and DATABASE_URL is not set. Start the server first.\n`,
+    say(
+      'no-server',
+      `No server runs on ${dataDir}, and DATABASE_URL is not set. Start the server first.`,
     );
     return process.exit(1);
   }
+}
+
+function say(error: string, message: string): void {
+  process.stderr.write(`${asJson ? JSON.stringify({ error, message }) : message}\n`);
 }
