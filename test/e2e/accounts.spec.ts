@@ -97,9 +97,13 @@ describe('signing in', () => {
     const other = server.db.createQueryRunner();
     await other.startTransaction();
     await other.query(`DELETE FROM account WHERE uid = $1`, [uid]);
-    const answer = login(body).then((reply) => reply);
+    const done = { answer: false };
+    const answer = login(body).then((reply) => {
+      done.answer = true;
+      return reply;
+    });
     const waiting = `SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid IS NOT NULL`;
-    while ((await server.db.query<unknown[]>(waiting)).length === 0);
+    while (!done.answer && (await server.db.query<unknown[]>(waiting)).length === 0);
     await other.commitTransaction();
     await other.release();
     expect(await answer).toMatchObject({ status: 400, body: { errno: 103 } });
