@@ -1,9 +1,13 @@
 import {
+  bundleKeys,
   deriveIdentity,
+  deriveToken,
+  fromHex,
   generateEncryptionKey,
   type Identity,
   randomBytes,
   thumbprint,
+  toHex,
   wrapPrivateKey,
   type WrapContext,
 } from '#lib/crypto';
@@ -293,6 +297,20 @@ describe('a server that lies about keys', () => {
         await expect(keys.publish()).rejects.toMatchObject(refusal(code));
       },
     );
+
+    it('is refused when a new device derived another kBr, by a wrong wrapped kB', async () => {
+      let token = '';
+      alice.liar.alter('POST', LOGIN, (truth: { keyFetchToken: string }) => {
+        token = truth.keyFetchToken;
+        return truth;
+      });
+      alice.liar.alter('GET', /\/account\/keys$/, () => {
+        const { bundleKey } = deriveToken(fromHex(token), 'keyFetchToken');
+        return { bundle: toHex(bundleKeys(bundleKey, randomBytes(32), randomBytes(32))) };
+      });
+      const { keys } = await alice.person.anotherDevice();
+      await expect(keys.publish()).rejects.toMatchObject(refusal('KEY_LIST_INVALID'));
+    });
 
     it('is not published again under another kBr by a device that remembers the first one', async () => {
       const pins = new MemoryPinStore();

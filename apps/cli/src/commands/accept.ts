@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { Device } from '../device.ts';
-import { type Common, withExamples, tell } from '../options.ts';
+import { type Common, linesOf, reasonsOf, tell, withExamples } from '../options.ts';
 import { Refused } from '../refused.ts';
 import { titleOf } from '../transfer.ts';
 
@@ -23,5 +23,7 @@ export const accept = withExamples(
   for (const item of wanted) await sharing.accept(item);
   const shown = wanted.map(({ id, body }) => ({ id, kind: body.typ, title: titleOf(body) }));
   const lines = shown.map(({ id, title }) => `${id}  ${title}`);
-  tell(options, shown, lines.length > 0 ? lines : 'Nothing new.');
+  const others = ids.length === 0 ? refused : [];
+  lines.push(...linesOf(others));
+  tell(options, [...shown, ...reasonsOf(others)], lines.length > 0 ? lines : 'Nothing new.');
 });
