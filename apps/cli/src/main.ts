@@ -5,6 +5,7 @@ import { get } from './commands/get.ts';
 import { inbox } from './commands/inbox.ts';
 import { invite } from './commands/invite.ts';
 import { keys } from './commands/keys.ts';
+import { legacyPassword } from './commands/legacy-password.ts';
 import { ls } from './commands/ls.ts';
 import { put } from './commands/put.ts';
 import { rm } from './commands/rm.ts';
@@ -41,13 +42,13 @@ for (const command of [
   ...[signUp, verify, signIn, signOut, whoami, keys],
   ...[put, ls, get, rm],
   ...[share, sharePassword, inbox, accept, shares, invite],
-  ...[sync, syncStore],
+  ...[sync, syncStore, legacyPassword],
 ]) {
   program.addCommand(command);
 }
 // Before anything is parsed, since what cannot be parsed is an error to tell, too.
 const isJson = process.argv.includes('--json');
-for (const command of [program, ...program.commands, ...keys.commands, ...syncStore.commands]) {
+for (const command of [program, ...program.commands].flatMap((one) => [one, ...one.commands])) {
   command.exitOverride();
   if (isJson) command.configureOutput({ outputError: () => undefined });
 }

@@ -9,7 +9,7 @@ import type { Parts } from './platform/platform.module.ts';
 import { problem } from './platform/problem.ts';
 import { attendRequests, secure } from './platform/requests.ts';
 import { ServerModule } from './server.module.ts';
-import { weave } from './sync/weave.ts';
+import { legacyWeave, weave } from './sync/weave.ts';
 import { tokenError } from './token/token-error.ts';
 
 /** Which API answers refusals in which format. The first match wins. */
@@ -19,9 +19,10 @@ const formats: ErrorFormats = [
   ['/oauth2/', oauthError],
   ['/token/', tokenError],
   ['/1.0/', tokenError],
+  ['/storage/1.1/', legacyWeave],
   ['/storage/', weave],
   ['/1.5/', weave],
-  ['/1.1/', weave],
+  ['/1.1/', legacyWeave],
   ['/oauth', pageError],
   ['/settings', pageError],
   ['/pair', pageError],

@@ -139,7 +139,10 @@ BEGIN
   ${lockCollection}
   IF p_unmodified_since IS NOT NULL THEN
     IF p_target IS NULL THEN
-      seen := CASE WHEN held.deleted THEN 0 ELSE held.modified END;
+      -- in 1.1 what is empty does not exist
+      seen := CASE WHEN held.deleted OR (p_legacy AND NOT EXISTS (
+                     SELECT FROM bso b WHERE b.uid = p_uid AND b.collection = p_collection))
+                   THEN 0 ELSE held.modified END;
     ELSE
       SELECT b.modified INTO seen FROM bso b
        WHERE b.uid = p_uid AND b.collection = p_collection AND b.id = p_target

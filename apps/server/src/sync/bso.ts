@@ -53,7 +53,7 @@ const Ttl = z.number().int().min(0).max(999_999_999);
 const KNOWN_BAD_IV = /"IV":\s*"AAAAAAAAAAAAAAAAAAAAAA=="/;
 
 /** NUL, and halves of surrogate pairs: no text of UTF-8 in PostgreSQL can hold them. */
-const UNSTORABLE = /\u0000|\p{Cs}/u;
+export const UNSTORABLE = /\u0000|\p{Cs}/u;
 
 /**
  * Reads the body of a PUT.
@@ -146,7 +146,8 @@ function lines(text: string): string[] {
   return text === '' ? [] : text.replace(/\r?\n$/, '').split('\n');
 }
 
-function decode(body: Uint8Array): string {
+/** @throws Failure `invalid-json` for what is not UTF-8 */
+export function decode(body: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(body);
   } catch (cause) {
@@ -154,7 +155,8 @@ function decode(body: Uint8Array): string {
   }
 }
 
-function parse(text: string): unknown {
+/** @throws Failure `invalid-json` */
+export function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -162,6 +164,7 @@ function parse(text: string): unknown {
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+/** Whether JSON is an object, and no list. */
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -10,10 +10,12 @@ export interface StorageRequest extends FastifyRequest {
   body: Buffer | undefined;
 }
 
-const PREFIXES = ['/storage/', '/1.5/'];
+const PREFIXES = ['/storage/', '/1.5/', '/1.1/'];
 /** Every resource there is, whatever its methods. */
-const RESOURCE =
-  /^(\/storage)?\/1\.5\/\d+(\/info\/(collections|collection_counts|collection_usage|quota|configuration)|\/storage(\/[^/?]+){0,2})?\/?(\?|$)/;
+const RESOURCES = [
+  /^(\/storage)?\/1\.5\/\d+(\/info\/configuration)?\/?(\?|$)/,
+  /^(\/storage)?\/(1\.5\/\d+|1\.1\/[^/?]+)\/(info\/(collections|collection_counts|collection_usage|quota)|storage(\/[^/?]+){0,2})\/?(\?|$)/,
+];
 /** Bodies of this API all get the one parser that leaves them alone: the Hawk hash covers bytes. */
 const RAW = 'application/vnd.lockstep.storage';
 
@@ -37,7 +39,7 @@ export function receiveRaw(server: FastifyInstance, clock: Clock, requestBytesMa
         (request as StorageRequest).sentType = request.raw.headers['content-type'];
         request.raw.headers['content-type'] = RAW;
         // The router knows a path by its method, and finds nothing for another.
-        if (request.is404 && RESOURCE.test(request.url)) {
+        if (request.is404 && RESOURCES.some((resource) => resource.test(request.url))) {
           done(new Failure('method-not-allowed', `${request.method} is not for this resource.`));
           return;
         }

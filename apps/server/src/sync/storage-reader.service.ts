@@ -60,6 +60,17 @@ export class StorageReaderService {
     };
   }
 
+  /** As {@link collections}, without those that are empty: in 1.1 these do not exist. */
+  async filledCollections(uid: number): Promise<Map<string, Hundredths>> {
+    const rows = await this.statements.run<{ collection: string; modified: Hundredths }>(
+      `SELECT c.collection, c.modified FROM user_collection c
+        WHERE c.uid = $1 AND NOT c.deleted
+          AND EXISTS (SELECT FROM bso b WHERE b.uid = c.uid AND b.collection = c.collection)`,
+      [uid],
+    );
+    return new Map(rows.map(({ collection, modified }) => [collection, modified]));
+  }
+
   /** Counts what lives in each collection that has a living record. */
   async summaries(
     uid: number,
@@ -104,10 +115,11 @@ export class StorageReaderService {
     );
     const first = rows[0];
     const modified = first?.last_modified ?? 0;
-    const fitting = rows.filter(hasId).slice(0, query.limit);
+    const fitting = rows.filter(hasId);
     const pageBytes = this.config.limits.storagePageBytesMax;
     const end = fitting.findIndex(({ offset_bytes }) => offset_bytes >= pageBytes);
-    const page = end < 0 ? fitting : fitting.slice(0, end);
+    const size = Math.min(end < 0 ? fitting.length : end, query.limit);
+    const page = fitting.slice(0, query.legacy ? wholeTimes(fitting, size) : size);
     const records = page.filter(isRead);
     const last = page.at(-1);
     const from = records.at(-1);
@@ -161,6 +173,16 @@ export class StorageReaderService {
   private now(): Hundredths {
     return toHundredths(this.clock.now());
   }
+}
+
+/**
+ * The end of a page between records of different times, if there is one: in 1.1 only a time can say
+ * where the next page begins.
+ */
+function wholeTimes(rows: readonly ListRow[], size: number): number {
+  let end = size;
+  while (end > 0 && rows[end] && rows[end]?.modified === rows[end - 1]?.modified) end -= 1;
+  return end === 0 ? size : end;
 }
 
 const hasId = (row: ListRow): row is ListRow & { id: string } => row.id !== null;

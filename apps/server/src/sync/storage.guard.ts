@@ -8,6 +8,7 @@ import {
 import type { Strategy } from 'passport';
 import { Failure, INBOX } from '#lib/protocol';
 import { StrategyGuard } from '../platform/strategy.guard.ts';
+import { BasicStrategy } from './basic.strategy.ts';
 import { HawkStrategy, type StorageUser } from './hawk.strategy.ts';
 import type { StorageRequest } from './raw-requests.ts';
 
@@ -20,9 +21,7 @@ export class StorageGuard extends StrategyGuard implements CanActivate {
 
   override async canActivate(context: ExecutionContext): Promise<boolean> {
     const request = context.switchToHttp().getRequest<StorageRequest & { user: StorageUser }>();
-    // Fastify answers HEAD wherever there is a GET; the API has none.
-    if (request.method === 'HEAD')
-      throw new Failure('method-not-allowed', 'There is no HEAD here.');
+    expectNoHead(context);
     await super.canActivate(context);
     // The names that the router decoded, and the handlers use: there is no second reading of the path.
     const { collection, id } = request.params as { collection?: string; id?: string };
@@ -39,6 +38,26 @@ export class StorageGuard extends StrategyGuard implements CanActivate {
       throw new Failure('forbidden', 'The token is for a deposit, and for nothing else.');
     }
     return true;
+  }
+}
+
+/** Lets a user of Storage 1.1 through to the store of that name. */
+@Injectable()
+export class LegacyGuard extends StrategyGuard implements CanActivate {
+  constructor(@Inject(BasicStrategy) strategy: Strategy) {
+    super(strategy);
+  }
+
+  override canActivate(context: ExecutionContext): Promise<boolean> {
+    expectNoHead(context);
+    return super.canActivate(context) as Promise<boolean>;
+  }
+}
+
+/** Fastify answers HEAD wherever there is a GET; the API has none. */
+function expectNoHead(context: ExecutionContext): void {
+  if (context.switchToHttp().getRequest<StorageRequest>().method === 'HEAD') {
+    throw new Failure('method-not-allowed', 'There is no HEAD here.');
   }
 }
 

@@ -4,11 +4,14 @@ import type { FastifyAdapter } from '@nestjs/platform-fastify';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
+import { BasicStrategy } from './basic.strategy.ts';
 import { BatchBsoEntity, BatchEntity } from './batch.entity.ts';
 import { BsoEntity } from './bso.entity.ts';
 import { HawkStrategy } from './hawk.strategy.ts';
 import { InfoController } from './info.controller.ts';
+import { LegacyPasswordsService } from './legacy-passwords.service.ts';
 import { LegacyUserEntity } from './legacy-user.entity.ts';
+import { LegacyController } from './legacy.controller.ts';
 import { PurgeService } from './purge.service.ts';
 import { receiveRaw } from './raw-requests.ts';
 import { Statements } from './statements.ts';
@@ -28,8 +31,16 @@ import { UserCollectionEntity } from './user-collection.entity.ts';
       LegacyUserEntity,
     ]),
   ],
-  controllers: [InfoController, StorageController],
-  providers: [HawkStrategy, PurgeService, Statements, StorageReaderService, StorageWriterService],
+  controllers: [InfoController, StorageController, LegacyController],
+  providers: [
+    BasicStrategy,
+    HawkStrategy,
+    LegacyPasswordsService,
+    PurgeService,
+    Statements,
+    StorageReaderService,
+    StorageWriterService,
+  ],
 })
 export class SyncModule implements OnModuleInit {
   constructor(
