@@ -37,38 +37,47 @@ const LIFE_SECONDS = 1_814_400;
 const RENEW_SECONDS = 604_800;
 const ATTEMPTS = 5;
 
-/** Reads the devices and the commands for this one that were not carried out yet. */
+/** Reads the devices, and the commands for this one that were not carried out yet. */
 export async function readClients(place: Place) {
   const { store, memory } = place;
   const clients = new Map<string, { client: Client; modified: number }>();
+  /** The time of this device's record, when it may be written: there is none, it opens, or it is put right. */
+  let own: number | undefined = 0;
   let offset: string | undefined;
   do {
     const page = await store.page(CLIENTS, { offset });
     for (const bso of page.records) {
-      const client = openClient(bso, place);
-      if (client) clients.set(bso.id, { client, modified: bso.modified });
+      const { modified } = bso;
+      const { client, mayReplace } = openClient(bso, place);
+      if (client) clients.set(bso.id, { client, modified });
+      if (bso.id === memory.clientId) own = mayReplace ? modified : undefined;
     }
     offset = page.next;
   } while (offset !== undefined);
-  const own = clients.get(memory.clientId);
-  const waiting = own?.client.commands ?? [];
+  const waiting = clients.get(memory.clientId)?.client.commands ?? [];
   const isNew = ({ flowID }: SyncCommand) =>
     flowID === undefined || !memory.commandsDone.includes(flowID);
-  return { clients, commands: waiting.filter(isNew) };
+  return { clients, own, commands: waiting.filter(isNew) };
 }
 
 /** A record that does not open is no device; one that was seen replaced is not believed again. */
-function openClient(bso: Bso, { bundle, engine }: Place): Client | undefined {
-  const place = `${CLIENTS}/${bso.id}`;
-  const known = Object.hasOwn(engine.records, bso.id) ? engine.records[bso.id] : undefined;
+function openClient(
+  bso: Bso,
+  { bundle, engine }: Place,
+): { client?: Client | undefined; mayReplace: boolean } {
+  const { id, modified } = bso;
+  const place = `${CLIENTS}/${id}`;
+  const known = Object.hasOwn(engine.records, id) ? engine.records[id] : undefined;
   try {
     const { record, mac } = openRecord(bso, { bundle, place });
-    expectNews({ modified: bso.modified, mac, place }, known);
-    engine.records[bso.id] = knownAfter(known, { digest: null, modified: bso.modified, mac });
-    return Client.safeParse(record).data;
+    expectNews({ modified, mac, place }, known);
+    engine.records[id] = knownAfter(known, { digest: null, modified, mac });
+    return { client: Client.safeParse(record).data, mayReplace: true };
   } catch (error) {
-    if (error instanceof IntegrityError) return undefined;
-    throw error;
+    if (!(error instanceof IntegrityError)) throw error;
+    // Under a key of another time there may be commands in it; whoever changes the keys brings it back.
+    const isOurs = error.code === 'SYNC_RECORD_REPLAYED' || known?.modified === modified;
+    return { mayReplace: isOurs };
   }
 }
 
@@ -81,20 +90,22 @@ export function noteDone(memory: SyncMemory, commands: readonly SyncCommand[]): 
 export async function announce(place: Place, name: string): Promise<void> {
   const { store, memory } = place;
   for (let attempt = 1; ; attempt++) {
-    const { clients, commands } = await readClients(place);
-    if (commands.some(({ flowID }) => flowID !== undefined)) return; // new ones: the next sync's
-    const own = clients.get(memory.clientId);
-    const isFresh = own !== undefined && store.seconds() - own.modified < RENEW_SECONDS;
-    if (isFresh && own.client.commands.length === 0 && own.client.name === name) return;
+    const { clients, commands, own } = await readClients(place);
+    const areNew = commands.some(({ flowID }) => flowID !== undefined);
+    if (own === undefined || areNew) return; // the next sync's
+    const client = clients.get(memory.clientId)?.client;
+    const isFresh = store.seconds() - own < RENEW_SECONDS;
+    if (isFresh && client?.commands.length === 0 && client.name === name) return;
     const record: Client = {
-      ...{ type: 'desktop', application: 'Lockstep', protocols: ['1.5'], ...own?.client },
+      ...{ type: 'desktop', application: 'Lockstep', protocols: ['1.5'], ...client },
       ...{ id: memory.clientId, name, commands: [] },
     };
     try {
-      await write(place, record, own?.modified ?? 0);
+      await write(place, record, own);
       return;
     } catch (error) {
-      if (!isOvertaken(error) || attempt === ATTEMPTS) throw error;
+      if (!isOvertaken(error)) throw error;
+      if (attempt === ATTEMPTS) return; // no reason not to sync
     }
   }
 }

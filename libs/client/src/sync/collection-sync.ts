@@ -256,11 +256,11 @@ class CollectionSync {
   /** The ids whose version here is not the one that both sides had last. */
   #changed(): string[] {
     const { digests, unreadable } = this.#list;
-    const { records } = this.#input.engine;
-    const ids = new Set([...digests.keys(), ...Object.keys(records)]);
-    return [...ids].filter((id) => {
+    const { engine } = this.#input;
+    const ids = new Set([...digests.keys(), ...Object.keys(engine.records)]);
+    return [...ids].sort().filter((id) => {
       if (unreadable.has(id)) return false;
-      return (digests.get(id) ?? null) !== (knownOf(this.#input.engine, id)?.digest ?? null);
+      return (digests.get(id) ?? null) !== (knownOf(engine, id)?.digest ?? null);
     });
   }
 
