@@ -142,4 +142,37 @@ describe('against a server', () => {
     await run('sign-out');
     expect(await readdir(home)).toEqual(['pins.json']);
   });
+
+  it('A person shares a password and a file, and the other finds, accepts and reads them', async () => {
+    const run = async (profile: string, ...args: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await lockstep(['--profile', profile, ...args]);
+      expect([code, stderr.replace(/^.*: first contact, identity remembered\n$/, '')]).toEqual([
+        0,
+        '',
+      ]);
+      return stdout;
+    };
+    await writeFile(join(folder, 'secret'), 'two\nlines');
+    await writeFile(join(folder, 'photo.txt'), 'a photo');
+    const [alice, bob] = [await signUp(server), await signUp(server)];
+    await writeFile(join(folder, 'typed'), alice.password);
+    for (const [profile, { email }] of [['alice', alice] as const, ['bob', bob] as const]) {
+      await run(profile, 'sign-in', email, '--password-file', 'typed', '--url', server.url);
+    }
+    const title = 'Net\u001b[2Jflix';
+    await run('alice', 'share-password', title, '--to', bob.email, '--secret-file', 'secret');
+    await run('alice', 'share', 'photo.txt', '--to', bob.email);
+    const shown = (await run('bob', 'inbox')).trimEnd().split('\n');
+    expect(shown.map((line) => line.slice(22))).toEqual([
+      `  item  from ${alice.uid} (first contact)  Net\\u{1b}[2Jflix`,
+      `  file  from ${alice.uid}  photo.txt`,
+    ]);
+    const [item = '', file = ''] = shown.map((line) => line.slice(0, 22));
+    await run('bob', 'accept');
+    expect(await run('bob', 'get', '--', item)).toBe(
+      'Net\\u{1b}[2Jflix\npassword: two\n    lines\n',
+    );
+    await run('bob', 'get', '--', file, 'received.txt');
+    expect(await readFile(join(folder, 'received.txt'), 'utf8')).toBe('a photo');
+  });
 });
