@@ -176,6 +176,25 @@ describe('a server that lies to a client of the Firefox store', () => {
     expect(Object.keys(target.notes.all)).toEqual(['one', 'two']);
   });
 
+  it.each(['..', '.', '__proto__', 'constructor', 'a,b', 'a/b?c#d'])(
+    'is asked again for the record %s that did not open, and the others are read',
+    async (id) => {
+      const { alice, phone, target, store } = await victim();
+      await store.post('notes', [{ id, payload: 'forged' }], {
+        unmodifiedSince: (await store.times()).get('notes') ?? 0,
+      });
+      phone.notes.edit('two', { text: 'another' });
+      await sync(phone);
+      for (let round = 0; round < 2; round++) {
+        const { refused, status } = await sync(target);
+        expect(status).toBe('synced');
+        expect(refused.map((record) => record.id)).toEqual(id === '__proto__' ? [] : [id]);
+      }
+      expect(target.notes.all).toEqual(phone.notes.all);
+      expect((await alice.keys()).collections.size).toBe(1);
+    },
+  );
+
   describe('about the keys', () => {
     const renewed = (times: Record<string, number>) => ({
       ...times,

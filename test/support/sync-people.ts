@@ -89,6 +89,8 @@ export interface SyncTestDevice {
 export class Syncer {
   private constructor(
     private readonly account: Account,
+    /** What she types. */
+    readonly credentials: { email: string; password: string },
     private readonly url: string,
     readonly key: KeyWithId,
   ) {}
@@ -98,7 +100,8 @@ export class Syncer {
     await person.signUp((uid) => mailedCode(server.config.dataDir, uid));
     const key = (await person.account.scopedKeys(FIREFOX_CLIENT_ID, OLD_SYNC))[OLD_SYNC];
     if (!key) throw new Error('There is no Sync key.');
-    return new Syncer(person.account, server.url, key);
+    const { email, password } = person;
+    return new Syncer(person.account, { email, password }, server.url, key);
   }
 
   /** Another device; `fetch` stands between it and the server. */

@@ -34,7 +34,7 @@ const show = withExamples(subcommand('show', 'what the store holds'), [
       ),
       ...(declined.length > 0 ? [`declined   ${declined.join(', ')}`] : []),
     ];
-    tell(options, { syncID, storageVersion, engines, declined, collections }, lines.join('\n'));
+    tell(options, { syncID, storageVersion, engines, declined, collections }, lines);
   });
 });
 
@@ -49,7 +49,7 @@ const rotateKeys = withExamples(
       `The keys are new; ${resealed} records are under them.`,
       ...unreadable.map((place) => `${place} was under no key that is known, and was left alone.`),
     ];
-    tell(options, { resealed, unreadable }, lines.join('\n'));
+    tell(options, { resealed, unreadable }, lines);
   });
 });
 

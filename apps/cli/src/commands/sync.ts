@@ -107,14 +107,14 @@ function asJson({ collections, commands }: SyncReport, dryRun: boolean) {
   };
 }
 
-function inWords({ collections, commands }: SyncReport, dryRun: boolean): string {
+function inWords({ collections, commands }: SyncReport, dryRun: boolean): string[] {
   const lines = commands.map(
     ({ command, args }) => `Another device asked: ${[command, ...args.map(String)].join(' ')}`,
   );
   lines.push(...collections.flatMap(linesOf));
   if (lines.length === 0) lines.push('No collections yet: make a folder for one.');
   if (dryRun) lines.push('Nothing was changed.');
-  return lines.join('\n');
+  return lines;
 }
 
 function linesOf(report: CollectionReport): string[] {

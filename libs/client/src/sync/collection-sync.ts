@@ -54,6 +54,8 @@ export interface CollectionSyncInput {
 
 const ATTEMPTS = 5;
 const PAGE_RECORDS = 500;
+/** No client makes such an id, and a memory of JSON cannot hold it. */
+const NO_ID = '__proto__';
 /** Differs from every digest: this device's version is to be sent, whatever the server has. */
 const UNKNOWN = '';
 
@@ -102,6 +104,7 @@ class CollectionSync {
     this.#list = list;
     this.#remoteTime = input.remoteTime;
     this.report = emptyReport(input.local.name, 'synced');
+    if (list.digests.delete(NO_ID)) list.unreadable.set(NO_ID, 'Its name is no id of a record.');
     for (const [id, why] of list.unreadable) this.#skip(id, why);
   }
 
@@ -175,7 +178,7 @@ class CollectionSync {
   async #take(bso: Bso): Promise<void> {
     const { engine, bundle, local } = this.#input;
     const { id, modified } = bso;
-    if (id === '__proto__') return; // no client makes such an id, and it is none in a memory of JSON
+    if (id === NO_ID) return;
     const known = knownOf(engine, id);
     const place = `${local.name}/${id}`;
     this.report.refused = this.report.refused.filter((refused) => refused.id !== id);

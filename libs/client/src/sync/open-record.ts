@@ -42,7 +42,7 @@ export function openRecord(
       const detail = `${place} was made for another id.`;
       throw new IntegrityError('SYNC_RECORD_MISPLACED', detail, { cause });
     }
-    const detail = `${place} is not under the collection's key.`;
+    const detail = `${place} is not under the key of its collection.`;
     throw new IntegrityError('SYNC_RECORD_FORGED', detail, { cause });
   }
 }

@@ -122,9 +122,13 @@ export class SyncStore {
   }
 
   /** One record; undefined when there is none. */
-  get(collection: string, id: string): Promise<Bso | undefined> {
-    const url = `/storage/${collection}/${encodeURIComponent(id)}`;
-    return ifThere(this.#json({ url }, Bso));
+  async get(collection: string, id: string): Promise<Bso | undefined> {
+    const url = `/storage/${collection}`;
+    if (id !== '.' && id !== '..') {
+      return ifThere(this.#json({ url: `${url}/${encodeURIComponent(id)}` }, Bso));
+    }
+    // These two are no names in a path.
+    return (await ifThere(this.#json({ url, query: { full: 1, ids: id } }, z.array(Bso))))?.[0];
   }
 
   /** Whole records, oldest first. @throws ClientError with status 412 */
