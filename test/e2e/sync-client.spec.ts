@@ -1,3 +1,4 @@
+import { Tier1Client } from '#lib/client';
 import { generateKeyBundle, openFormat5, sealFormat5 } from '#lib/crypto';
 import { MemoryRecords, type SyncTestDevice, Syncer } from '../support/sync-people.ts';
 import { TestServer } from '../support/test-server.ts';
@@ -614,6 +615,19 @@ it('waits while the server asks to be left alone', async () => {
   });
   await sync(phone);
   await expect(sync(phone)).rejects.toMatchObject({ name: 'SyncStop', code: 'backing-off' });
+  const restarted = { ...phone, client: new Tier1Client(phone.input) };
+  await expect(sync(restarted)).rejects.toMatchObject({ code: 'backing-off' });
+});
+
+it('keeps what it could not store when the store is full', async () => {
+  const small = await TestServer.start({ STORAGE_QUOTA_BYTES: '20000' });
+  const alice = await Syncer.signUp(small);
+  const phone = await alice.device('phone');
+  phone.notes.edit('one', { text: 'x'.repeat(30_000) });
+  await expect(sync(phone)).rejects.toMatchObject({ name: 'ClientError', code: 'weave-14' });
+  phone.notes.edit('one', { text: 'short' });
+  expect(await sync(phone)).toMatchObject({ sent: ['one'] });
+  await small.stop();
 });
 
 it('does not open a store with the key of somebody else', async () => {
@@ -623,7 +637,6 @@ it('does not open a store with the key of somebody else', async () => {
   const { input } = await alice.device('other');
   const { encryptionKey, hmacKey } = generateKeyBundle();
   const key = { ...input.key, k: Uint8Array.from([...encryptionKey, ...hmacKey]) };
-  const { Tier1Client } = await import('#lib/client');
   const other = new Tier1Client({ ...input, key });
   const before = await (await alice.store()).times();
   await expect(other.sync([phone.notes])).rejects.toMatchObject({

@@ -134,6 +134,20 @@ describe('a server that lies to a client of the Firefox store', () => {
     expect(report.sent).toEqual(['one']);
   });
 
+  it('cannot have a new version overwritten by giving it an old time', async () => {
+    const { liar, phone, target, store } = await victim();
+    phone.notes.edit('one', { text: 'second' });
+    await sync(phone);
+    const before = await store.get('notes', 'one');
+    liar.alter('GET', ofNotes, (all: Bso[]) => all.map((bso) => ({ ...bso, modified: 1 })));
+    const report = await sync(target);
+    expect(report.refused).toMatchObject([{ error: refusal('SYNC_RECORD_REPLAYED') }]);
+    expect(report.sent).toEqual([]);
+    expect(await store.get('notes', 'one')).toEqual(before);
+    liar.repent();
+    expect(await sync(target)).toMatchObject({ received: ['one'], refused: [] });
+  });
+
   it('cannot bring back what was deleted', async () => {
     const { liar, phone, target, store } = await victim();
     const old = await store.get('notes', 'one');

@@ -37,6 +37,8 @@ const State = z.object({
   memory: SyncMemory,
 });
 
+/** The storage server's word for it. */
+const OVER_QUOTA = 'weave-14';
 /** Refusals of the token server that mean: the key is not the account's any more. */
 const KEY_IS_OLD = new Set(['invalid-client-state', 'invalid-keysChangedAt']);
 
@@ -92,7 +94,9 @@ export async function withStore<T>(
   try {
     return await locked(path, () => work({ server, sessionToken, key, name, keeper }));
   } catch (error) {
-    if (!(error instanceof ClientError) || !KEY_IS_OLD.has(error.code)) throw error;
+    if (!(error instanceof ClientError)) throw error;
+    if (error.code === OVER_QUOTA) throw new Refused('The store is full; what is here stays here.');
+    if (!KEY_IS_OLD.has(error.code)) throw error;
     await removePrivateFile(keyPath);
     throw new Refused('The keys of the account have changed. Run it again, with the password.');
   }

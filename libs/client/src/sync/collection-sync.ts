@@ -190,9 +190,10 @@ class CollectionSync {
     } catch (error) {
       if (!(error instanceof IntegrityError)) throw error;
       this.report.refused.push({ id, error });
-      // The version that stands in its place is here, so it can be put right.
-      const isOurs = error.code === 'SYNC_RECORD_REPLAYED' || known?.modified === modified;
-      if (known && isOurs) engine.records[id] = { ...known, digest: UNKNOWN };
+      // What this device replaced or wrote itself can be put right from here; anything else may be news.
+      const wasReplaced = opened !== undefined && known?.past.includes(opened.mac) === true;
+      if (known && (wasReplaced || known.modified === modified))
+        engine.records[id] = { ...known, digest: UNKNOWN };
       else engine.refused.push(id);
       return;
     }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { SyncStop } from './sync-stop.ts';
 
 /** The format that these clients read and write. */
-export const STORAGE_VERSION = 5;
+const STORAGE_VERSION = 5;
 
 const Engine = z.looseObject({ version: z.number(), syncID: z.string() });
 

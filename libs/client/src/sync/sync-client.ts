@@ -157,7 +157,11 @@ export abstract class SyncClient {
   /** Takes up the memory; with `dryRun`, one that is not kept. */
   protected async begin(dryRun: boolean): Promise<Run> {
     const memory = (await this.#keeper.load()) ?? newSyncMemory();
-    const save = () => (dryRun ? Promise.resolve() : this.#keeper.save(memory));
+    this.store.pauseUntil = Math.max(this.store.pauseUntil, memory.pauseUntil ?? 0);
+    const save = () => {
+      memory.pauseUntil = this.store.pauseUntil;
+      return dryRun ? Promise.resolve() : this.#keeper.save(memory);
+    };
     return { memory, dryRun, save };
   }
 

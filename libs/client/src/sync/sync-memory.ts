@@ -46,6 +46,8 @@ export const SyncMemory = z.object({
   engines: z.record(z.string(), EngineMemory),
   /** The flowIDs of commands that were carried out here. */
   commandsDone: z.array(z.string()),
+  /** Until when the server asked to be left alone, in milliseconds since 1970 on this device. */
+  pauseUntil: z.number().optional(),
   /** New keys on their way: both payloads of `crypto/keys`, until every record is under the new ones. */
   rotation: z.object({ from: z.string(), to: z.string() }).optional(),
 });

@@ -59,7 +59,7 @@ const Configuration = z.object({
 export type StoreLimits = z.infer<typeof Configuration>;
 
 /** How times are spelled in headers and queries. */
-export const spellTime = (seconds: number): string => seconds.toFixed(2);
+const spellTime = (seconds: number): string => seconds.toFixed(2);
 
 /**
  * An account's Firefox store, over Storage 1.5: records as they are stored, and the conditions under which
@@ -100,6 +100,17 @@ export class SyncStore {
   /** Seconds since 1970, on this device. */
   seconds(): number {
     return this.#server.seconds();
+  }
+
+  /** Until when the server asked to be left alone, in milliseconds since 1970 on this device. */
+  get pauseUntil(): number {
+    return this.#pauseUntil;
+  }
+
+  /** Takes up a pause that was kept. */
+  set pauseUntil(until: number) {
+    const longest = this.#server.platform.now() + PAUSE_SECONDS_MAX * 1000;
+    this.#pauseUntil = Math.min(until, longest);
   }
 
   /** @throws SyncStop `backing-off` while a pause that the server asked for is not over */
