@@ -25,12 +25,21 @@ async function visit(
     scopes = ['storage'],
     headers = {},
     path = PATH,
-  }: { scopes?: string[]; headers?: Record<string, string>; path?: string } = {},
+    generation,
+  }: {
+    scopes?: string[];
+    headers?: Record<string, string>;
+    path?: string;
+    generation?: number | undefined;
+  } = {},
 ) {
   const request = server
     .request()
     .get(path)
-    .set('authorization', await who.authorization('storage', scopes))
+    .set(
+      'authorization',
+      await who.authorization('storage', scopes, { 'fxa-generation': generation }),
+    )
     .set(headers);
   return keyId === undefined ? request : request.set('x-keyid', keyId);
 }
@@ -69,7 +78,7 @@ describe('a visit', () => {
     const who = await caller(server);
     const { status, body, headers } = await visit(who, `1790000000-${aState()}`);
     expect(status).toBe(200);
-    expect(headers['x-timestamp']).toBe(String(server.clock.seconds()));
+    expect(server.clock.seconds() - Number(headers['x-timestamp'])).toBeLessThan(5);
     expect(headers['cache-control']).toBe('no-store');
     const token = StorageToken.parse(body);
     expect(token).toMatchObject({
@@ -314,7 +323,127 @@ describe('a deposit through the storage API', () => {
   });
 });
 
+describe('a generation', () => {
+  const at = (generation: number | undefined) => ({ generation });
+
+  it('that is older than one that was seen is refused, and no generation is not', async () => {
+    const who = await caller(server);
+    const keyId = `10-${aState()}`;
+    const { uid } = await expectToken(who, keyId, at(100));
+    expect((await expectToken(who, keyId, at(200))).uid).toBe(uid);
+    await expectRefused(visit(who, keyId, at(199)), {
+      ...{ word: 'invalid-generation', name: 'Authorization' },
+      description: /older/,
+    });
+    expect((await expectToken(who, keyId, at(200))).uid).toBe(uid);
+    expect((await expectToken(who, keyId)).uid).toBe(uid);
+  });
+
+  it('has to be later with a new key', async () => {
+    const who = await caller(server);
+    const { uid } = await expectToken(who, `10-${aState()}`, at(100));
+    await expectRefused(visit(who, `20-${aState()}`, at(100)), {
+      ...{ word: 'invalid-client-state', name: 'X-Client-State' },
+      description: /no generation change$/,
+    });
+    expect((await expectToken(who, `20-${aState()}`, at(101))).uid).not.toBe(uid);
+  });
+
+  it('is never earlier than the key', async () => {
+    const who = await caller(server);
+    await expectRefused(visit(who, `101-${aState()}`, at(100)), {
+      ...{ word: 'invalid-keysChangedAt', name: 'X-KeyID' },
+      description: /later than the generation/,
+    });
+  });
+});
+
+describe('a token for reading', () => {
+  it.each([
+    ['its own store', 'storage', ''],
+    ['the Firefox store', OLD_SYNC, OLD_SYNC],
+  ])('reads %s and changes nothing', async (_, scope) => {
+    const who = await caller(server);
+    const keyId = `10-${aState()}`;
+    const writer = await expectToken(who, keyId, { scopes: [scope] });
+    await clientOf(writer).put('/storage/c/a', { payload: 'x' });
+    const reader = await expectToken(who, keyId, { scopes: [`${scope}#read`] });
+    expect(reader.uid).toBe(writer.uid);
+    const client = clientOf(reader);
+    expect((await client.get('/storage/c/a')).json().payload).toBe('x');
+    expect((await client.get('/info/collections')).status).toBe(200);
+    const refusals = [
+      await client.put('/storage/c/a', { payload: 'y' }),
+      await client.post('/storage/c', [{ id: 'b', payload: 'y' }]),
+      await client.delete('/storage/c/a'),
+      await client.delete('/storage/c'),
+      await client.delete('/storage'),
+      await client.delete(''),
+    ];
+    expect(refusals.map(({ status }) => status)).toEqual([403, 403, 403, 403, 403, 403]);
+    expect((await client.get('/storage/c?full')).json()).toMatchObject([{ payload: 'x' }]);
+    // Whoever may write, too, may write.
+    const both = await expectToken(who, keyId, { scopes: [`${scope}#read`, scope] });
+    expect((await clientOf(both).put('/storage/c/a', { payload: 'y' })).status).toBe(200);
+  });
+});
+
+describe('a server for no new users', () => {
+  it('goes on serving those who have a store', async () => {
+    const who = await caller(server);
+    const keyId = `10-${aState()}`;
+    await expectToken(who, keyId);
+    const { newStores } = server.config;
+    Object.assign(server.config, { newStores: 'closed' });
+    try {
+      await expectToken(who, keyId);
+      await expectToken(who, `20-${aState()}`);
+      const stranger = await caller(server);
+      await expectRefused(visit(stranger, keyId), {
+        ...{ status: 403, word: 'new-users-disabled' },
+        description: /no place/,
+      });
+      await expect(
+        server.app.get(TokenService).assign(stranger.uid, stranger.clientId),
+      ).rejects.toMatchObject({ code: 'new-users-disabled' });
+    } finally {
+      Object.assign(server.config, { newStores });
+    }
+  });
+});
+
 describe('a request is refused', () => {
+  it('without credentials that a token server takes', async () => {
+    for (const [authorization, description] of [
+      ['', 'Unauthorized'],
+      ['Bearer', 'Unauthorized'],
+      ['Basic dTpw', 'Unsupported'],
+      ['BrowserID abc', 'Unsupported'],
+    ] as const) {
+      const request = server.request().get(PATH).set('x-keyid', '1-qqo');
+      const { status, body, headers } = await (authorization === ''
+        ? request
+        : request.set({ authorization }));
+      expect([status, body]).toEqual([
+        401,
+        { status: 'error', errors: [{ location: 'body', name: '', description }] },
+      ]);
+      expect(headers['www-authenticate']).toBe('Bearer');
+      expect(headers['x-timestamp']).toMatch(/^\d+$/);
+    }
+  });
+
+  it('for anything but JSON', async () => {
+    const who = await caller(server);
+    await expectRefused(visit(who, '1-qqo', { headers: { accept: 'text/html, image/*;q=0.9' } }), {
+      ...{ status: 406, word: 'error', name: 'Accept' },
+      description: /JSON/,
+    });
+    for (const accept of ['application/json;q=0.5', 'text/html, */*', 'Application/*']) {
+      expect((await visit(who, '1-qqo', { headers: { accept } })).status).toBe(200);
+    }
+  });
+
   it.each<[string, string | undefined, string, string]>([
     ['without X-KeyID', undefined, 'invalid-key-id', 'Missing X-KeyID header'],
     ['with an empty one', '', 'invalid-key-id', 'Missing X-KeyID header'],
@@ -351,7 +480,7 @@ describe('a request is refused', () => {
     const word = 'invalid-credentials';
     const ask = (authorization: string) =>
       server.request().get(PATH).set({ authorization, 'x-keyid': '1-qqo' });
-    for (const authorization of ['', 'Bearer x', 'Basic dTpw', `Bearer ${'a'.repeat(43)}`]) {
+    for (const authorization of ['Bearer x', 'bearer =', `Bearer ${'a'.repeat(43)}`]) {
       await expectRefused(Promise.resolve(ask(authorization)), { word, description: /token/ });
     }
     const keys = await who.authorization('keys');

@@ -18,7 +18,11 @@ export interface TestCaller {
   clientId: string;
   email: string;
   /** The Authorization header for an API, with every scope of it unless told. */
-  authorization(api: Api, scopes?: readonly string[]): Promise<string>;
+  authorization(
+    api: Api,
+    scopes?: readonly string[],
+    extra?: Record<string, unknown>,
+  ): Promise<string>;
 }
 
 /**
@@ -42,13 +46,14 @@ export async function caller(
     uid,
     clientId,
     email,
-    authorization: async (api, scopes = scopesOf(api)) => {
+    authorization: async (api, scopes = scopesOf(api), extra) => {
       const token = randomBytes(32).toString('base64url');
       await insertToken(server, token, {
         accountId: uid,
         clientId,
         scope: scopes.join(' '),
         aud: audiences[api],
+        extra,
       });
       return `Bearer ${token}`;
     },

@@ -49,6 +49,8 @@ export const failureStatuses = {
   'invalid-client-state': 401,
   'invalid-generation': 401,
   'invalid-keys-changed-at': 401,
+  'no-credentials': 401,
+  'new-users-disabled': 403,
 } as const;
 
 export type FailureCode = keyof typeof failureStatuses;

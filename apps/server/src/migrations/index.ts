@@ -7,6 +7,7 @@ import { KeyList1764000000005 } from './1764000000005-key-list.ts';
 import { File1764000000006 } from './1764000000006-file.ts';
 import { Deposit1764000000007 } from './1764000000007-deposit.ts';
 import { DepositBytes1764000000009 } from './1764000000009-deposit-bytes.ts';
+import { TokenGeneration1764000000010 } from './1764000000010-token-generation.ts';
 
 /** In the order they run. A published migration is never edited: add the next one. */
 export const migrations = [
@@ -19,4 +20,5 @@ export const migrations = [
   File1764000000006,
   Deposit1764000000007,
   DepositBytes1764000000009,
+  TokenGeneration1764000000010,
 ];

@@ -24,6 +24,8 @@ export interface Grant {
   clientId: string;
   scopes: readonly string[];
   audience: string;
+  /** When the account's authentication last changed, in milliseconds; undefined when unknown. */
+  generation?: number | undefined;
 }
 
 /** The path for tokens that any API can take: reads the header alone, never query or body. */
@@ -49,8 +51,11 @@ export class BearerStrategy extends PassportStrategy(Strategy, 'bearer') {
       [id, this.clock.now()],
     );
     if (!row) throw refusal('The token is unknown, expired or revoked.');
-    const { accountId, clientId, scope, aud } = row.payload;
-    return { uid: accountId, clientId, scopes: scope?.split(' ') ?? [], audience: aud ?? '' };
+    const { accountId, clientId, scope, aud, extra } = row.payload;
+    return {
+      ...{ uid: accountId, clientId, scopes: scope?.split(' ') ?? [], audience: aud ?? '' },
+      generation: extra?.['fxa-generation'],
+    };
   }
 }
 
@@ -59,6 +64,7 @@ interface TokenPayload {
   clientId: string;
   scope?: string;
   aud?: string;
+  extra?: { 'fxa-generation'?: number };
 }
 
 const refusal = (why: string) =>

@@ -38,7 +38,7 @@ const builtIn = [
       'profile',
       'offline_access',
       APP_KEY,
-      ...Object.keys(apiByScope).filter((scope) => scope !== OLD_SYNC),
+      ...Object.keys(apiByScope).filter((scope) => !scope.startsWith(OLD_SYNC)),
     ].join(' '),
   },
   {

@@ -41,6 +41,7 @@ export const Environment = z.object({
   SIGN_UP: z.enum(['open', 'invite', 'closed']).optional(),
   SYNC_MASTER_SECRET: z.string().min(32).optional(),
   SCRYPT_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
+  STORAGE_NEW_USERS: z.enum(['open', 'closed']).default('open'),
   STORAGE_TOKEN_SECONDS: seconds(3600),
   STORAGE_REQUEST_BYTES_MAX: bytes(2_625_536),
   STORAGE_PAYLOAD_BYTES_MAX: bytes(2_097_152),
@@ -83,6 +84,8 @@ export class Config {
     readonly signUp: 'open' | 'invite' | 'closed',
     /** Undefined: the server makes one at first boot and keeps it in the database. */
     readonly syncMasterSecret: string | undefined,
+    /** Whether accounts that have no store yet get one. */
+    readonly newStores: 'open' | 'closed',
     readonly limits: Limits,
   ) {}
 
@@ -109,6 +112,7 @@ export class Config {
       env.LOG_FORMAT,
       env.SIGN_UP ?? (isLocal ? 'open' : 'invite'),
       env.SYNC_MASTER_SECRET,
+      env.STORAGE_NEW_USERS,
       limitsOf(env),
     );
   }

@@ -1,7 +1,12 @@
 import { Failure } from '#lib/protocol';
 
-/** Which key a client's records are under: what `X-KeyID` says. */
+/** What a client shows of its account's history. */
 export interface KeyState {
+  /**
+   * When the account's authentication last changed, as the access token says, in milliseconds;
+   * undefined when it does not say.
+   */
+  generation?: number | undefined;
   /** When the key came into use; in a unit of the client's choice, the same at every visit. */
   keysChangedAt: number;
   /** Fingerprint of the key, lower-case hex. */
@@ -15,7 +20,10 @@ export interface KeyState {
  * @throws Failure `invalid-key-id`, `unauthenticated`, `malformed`, `invalid-client-state`
  * @see Token server 1.0, "Request"
  */
-export function readKeyId(keyId: string | undefined, header: string | undefined): KeyState {
+export function readKeyId(
+  keyId: string | undefined,
+  header: string | undefined,
+): Omit<KeyState, 'generation'> {
   if (header !== undefined && !/^[a-zA-Z0-9._-]{1,32}$/.test(header)) {
     throw refusal('malformed', 'X-Client-State', 'Invalid client state value');
   }
@@ -52,6 +60,8 @@ export function refusal(
     | 'invalid-key-id'
     | 'invalid-client-state'
     | 'invalid-keys-changed-at'
+    | 'invalid-generation'
+    | 'not-acceptable'
     | 'unauthenticated'
     | 'malformed',
   name: string,

@@ -34,6 +34,10 @@ export class StorageUserEntity {
   @Column('bigint', { name: 'keys_changed_at' })
   keysChangedAt!: number;
 
+  /** Milliseconds; of the latest access token that came with one. 0: none did. */
+  @Column('bigint')
+  generation!: number;
+
   @Column('timestamptz', { name: 'created_at' })
   createdAt!: Date;
 

@@ -1,8 +1,9 @@
-import { All, Controller, Get, Header, Headers, Param, Query } from '@nestjs/common';
+import { All, Controller, Get, Header, Headers, Param, Query, UseGuards } from '@nestjs/common';
 import { Failure, OLD_SYNC, type StorageToken } from '#lib/protocol';
 import { Caller, type Grant, Requires } from '../oauth/bearer.guard.ts';
 import { Config } from '../platform/config.ts';
-import { readKeyId } from './key-id.ts';
+import { readKeyId, refusal } from './key-id.ts';
+import { SchemeGuard } from './scheme.guard.ts';
 import { TokenService } from './token.service.ts';
 
 /** Token server 1.0: docs/protocol/token.md */
@@ -14,18 +15,24 @@ export class TokenController {
   ) {}
 
   @Get('sync/1.5')
-  @Requires('storage', 'storage', OLD_SYNC)
+  @Requires('storage', 'storage', 'storage#read', OLD_SYNC, `${OLD_SYNC}#read`)
+  @UseGuards(SchemeGuard) // before the guard above: decorators run from below
   @Header('cache-control', 'no-store')
   get(
     @Caller() caller: Grant,
     @Headers('x-keyid') keyId: string | undefined,
     @Headers('x-client-state') clientState: string | undefined,
+    @Headers('accept') accept: string | undefined,
     @Query('duration') duration: unknown,
   ): Promise<StorageToken> {
+    if (!takesJson(accept)) throw refusal('not-acceptable', 'Accept', 'There is JSON alone');
+    const key = { ...readKeyId(keyId, clientState), generation: caller.generation };
     // Whatever clients speak Firefox's scope share one store; any other app has its own.
-    const clientId = caller.scopes.includes(OLD_SYNC) ? '' : caller.clientId;
-    const owner = { accountId: caller.uid, clientId };
-    return this.tokens.visit(owner, readKeyId(keyId, clientState), this.seconds(duration));
+    const isFirefox = caller.scopes.some((scope) => scope.startsWith(OLD_SYNC));
+    const scope = isFirefox ? OLD_SYNC : 'storage';
+    const canWrite = caller.scopes.includes(scope);
+    const owner = { accountId: caller.uid, clientId: isFirefox ? '' : caller.clientId };
+    return this.tokens.visit(owner, key, { seconds: this.seconds(duration), canWrite });
   }
 
   /** Also the other methods of the path above. */
@@ -53,4 +60,9 @@ export class TokenController {
     const asked = typeof duration === 'string' && /^\d{1,9}$/.test(duration) ? Number(duration) : 0;
     return asked > 0 && asked < max ? asked : max;
   }
+}
+
+function takesJson(accept = ''): boolean {
+  const types = accept.split(',').map((range) => (range.split(';')[0] ?? '').trim().toLowerCase());
+  return types.some((type) => ['', '*/*', 'application/*', 'application/json'].includes(type));
 }

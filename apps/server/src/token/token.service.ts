@@ -2,7 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager, IsNull } from 'typeorm';
-import type { StorageToken } from '#lib/protocol';
+import { Failure, type StorageToken } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
 import { SettingsService } from '../platform/settings.service.ts';
@@ -25,6 +25,8 @@ export interface StorePlace {
 
 /** The one node there is: the storage API of this process. Its address is PUBLIC_URL. */
 const OWN_NODE = 'local';
+/** Before the first visit. */
+const NO_KEY = { clientState: '', keysChangedAt: 0, generation: 0 };
 
 /** Gives each account and app its store, and says where it is. */
 @Injectable()
@@ -41,9 +43,14 @@ export class TokenService {
    * Answers a client's visit.
    *
    * @param seconds - how long the token is good for
-   * @throws Failure `invalid-client-state`, `invalid-keys-changed-at`
+   * @throws Failure `invalid-client-state`, `invalid-keys-changed-at`, `invalid-generation`,
+   * `new-users-disabled`
    */
-  async visit(owner: StoreOwner, key: KeyState, seconds: number): Promise<StorageToken> {
+  async visit(
+    owner: StoreOwner,
+    key: KeyState,
+    { seconds, canWrite }: { seconds: number; canWrite: boolean },
+  ): Promise<StorageToken> {
     const { uid } = await this.admit(owner, key);
     const node = this.config.at('');
     const hashed = await this.hash(owner.accountId);
@@ -55,7 +62,7 @@ export class TokenService {
       hashed_fxa_uid: hashed,
       // No device is known behind an OAuth token.
       hashed_device_id: await this.hash(`${hashed}none`),
-      ...(owner.clientId !== '' && { access: 'app' as const }),
+      access: canWrite ? (owner.clientId === '' ? undefined : ('app' as const)) : ('read' as const),
     };
     return {
       ...(await this.credentials.mint(claims, seconds)),
@@ -76,7 +83,7 @@ export class TokenService {
     let user = await find();
     if (!user) {
       // Whoever of two is first allocates, for both.
-      await this.allocate(this.db.manager, owner, { clientState: '', keysChangedAt: 0 });
+      await this.allocate(this.db.manager, owner, NO_KEY);
       user = await find();
     }
     if (!user) throw new Error('A store was removed while it was being allocated.');
@@ -85,28 +92,41 @@ export class TokenService {
 
   /** The rules of key states, which two clients of one store pass one after the other. */
   private admit(owner: StoreOwner, key: KeyState): Promise<StorageUserEntity> {
+    if (key.generation !== undefined && key.keysChangedAt > key.generation) {
+      throw keysRefused('keys_changed_at is later than the generation');
+    }
     return this.db.transaction(async (tx) => {
       const current =
         (await this.lock(tx, owner)) ??
-        (await this.allocate(tx, owner, { clientState: '', keysChangedAt: 0 })) ??
+        (await this.allocate(tx, owner, NO_KEY)) ??
         (await this.lock(tx, owner));
       if (!current) throw new Error('A store was removed while it was being allocated.');
 
-      if (current.clientState === key.clientState || current.clientState === '') {
-        if (current.clientState === '') await this.expectNew(tx, owner, key);
-        if (key.keysChangedAt < current.keysChangedAt) {
-          const description = 'keys_changed_at is older than one that was seen';
-          throw refusal('invalid-keys-changed-at', 'X-KeyID', description);
-        }
-        await tx.update(StorageUserEntity, current.uid, { ...key });
-        return current;
+      const isFirst = current.clientState === '';
+      if (isFirst || current.clientState !== key.clientState) await this.expectNew(tx, owner, key);
+      const isNew = !isFirst && current.clientState !== key.clientState;
+      if (isNew && key.generation !== undefined && key.generation <= current.generation) {
+        throw unacceptable('new value with no generation change');
       }
-      await this.expectNew(tx, owner, key);
-      if (key.keysChangedAt <= current.keysChangedAt) {
+      if (isNew && key.keysChangedAt <= current.keysChangedAt) {
         throw unacceptable('new value with no keys_changed_at change');
       }
+      if (key.generation !== undefined && key.generation < current.generation) {
+        const description = 'generation is older than one that was seen';
+        throw refusal('invalid-generation', 'Authorization', description);
+      }
+      if (key.keysChangedAt < current.keysChangedAt) {
+        throw keysRefused('keys_changed_at is older than one that was seen');
+      }
+      const { keysChangedAt, clientState } = key;
+      const generation = Math.max(current.generation, key.generation ?? keysChangedAt);
+      const state = { keysChangedAt, clientState, generation };
+      if (!isNew) {
+        await tx.update(StorageUserEntity, current.uid, state);
+        return current;
+      }
       await tx.update(StorageUserEntity, current.uid, { replacedAt: this.clock.now() });
-      const next = await this.allocate(tx, owner, key);
+      const next = await this.allocate(tx, owner, state);
       if (!next) throw new Error('A store was allocated beside a locked one.');
       return next;
     });
@@ -124,8 +144,11 @@ export class TokenService {
   private async allocate(
     tx: EntityManager,
     owner: StoreOwner,
-    key: KeyState,
+    key: Required<KeyState>,
   ): Promise<StorageUserEntity | undefined> {
+    if (key === NO_KEY && this.config.newStores === 'closed') {
+      throw new Failure('new-users-disabled', 'There is no place for new users.');
+    }
     const user = { ...owner, ...key, node: OWN_NODE, createdAt: this.clock.now() };
     const insert = tx.createQueryBuilder().insert().into(StorageUserEntity).values(user).orIgnore();
     const { raw } = (await insert.returning('uid').execute()) as { raw: { uid: number }[] };
@@ -148,3 +171,6 @@ export class TokenService {
     return createHmac('sha256', key).update(text).digest('hex').slice(0, 32);
   }
 }
+
+const keysRefused = (description: string) =>
+  refusal('invalid-keys-changed-at', 'X-KeyID', description);
