@@ -1,14 +1,11 @@
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import type { BsoRow } from './storage.queries.ts';
 import type { Page } from './storage-reader.service.ts';
-import { idJson } from './weave-reply.ts';
+import { idJson, map, trickle } from './weave-reply.ts';
 import { weaveTime } from './weave-time.ts';
 
 type LegacyFormat = 'application/json' | 'application/newlines' | 'application/whoisi';
-
-/** A reader that takes nothing for so long is given up. */
-const IDLE_MS = 60_000;
 
 /** Sends a page of a list of Storage 1.1, a long one as fast as the client takes it. */
 export function sendLegacyPage(
@@ -28,15 +25,15 @@ export function sendLegacyPage(
     }
     return Buffer.concat(values.map(framed));
   };
-  const end = Buffer.from(isJson ? ']' : '');
-  if (!rest) return Buffer.concat([join(records, true), end]);
-  reply.raw.setTimeout(IDLE_MS, () => reply.raw.destroy());
-  async function* chunks() {
-    yield join(records, true);
-    for await (const part of rest ?? []) yield join(part, false);
-    yield end;
-  }
-  return Readable.from(chunks());
+  const close = isJson ? ']' : '';
+  const first = join(records, true);
+  if (!rest) return Buffer.concat([first, Buffer.from(close)]);
+  return trickle(
+    reply,
+    first,
+    map(rest, (part) => join(part, false)),
+    close,
+  );
 }
 
 /** A length of four bytes and the text of that length. */

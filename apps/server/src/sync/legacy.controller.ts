@@ -80,12 +80,19 @@ export class LegacyController {
     @Headers('accept') accept: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Buffer | Readable> {
-    const query = readLegacyList(raw, this.config.limits.storagePageRecordsMax);
-    const page = await this.reader.list(uid, collection, query);
+    const { storagePageRecordsMax, storagePageBytesMax } = this.config.limits;
+    const { payloadBytes, postRecords, postLength } = this.limits;
+    // More than was written at one time, so that who goes on by time gets on.
+    const query = readLegacyList(raw, Math.max(storagePageRecordsMax, postRecords + 1));
+    const bytesMax = Math.max(storagePageBytesMax, 4 * postLength + payloadBytes);
+    const page = await this.reader.list(uid, collection, query, { bytesMax });
     // Clients take it for their next `newer`, and have no other way to go on.
     const isCut = page.next !== undefined && !(query.isLimited && page.count === query.limit);
-    const cut = query.sort === 'oldest' ? page.next?.value : query.newer;
-    void reply.header('x-weave-timestamp', weaveTime(isCut ? (cut ?? 0) : page.seenUntil));
+    const cut = page.next && query.sort === 'oldest' ? page.next.value - 1 : query.newer;
+    void reply.header(
+      'x-weave-timestamp',
+      weaveTime(isCut ? Math.max(cut ?? 0, 0) : page.seenUntil),
+    );
     return sendLegacyPage(reply, page, negotiateLegacy(accept), query.full);
   }
 

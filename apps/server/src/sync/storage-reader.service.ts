@@ -4,7 +4,7 @@ import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
 import { type ListQuery, type Mark, NO_SORTINDEX } from './list-query.ts';
 import { Statements } from './statements.ts';
-import { type BsoRow, type ListRow, listStatement } from './storage.queries.ts';
+import { type BsoRow, extentStatement, type ListRow, listStatement } from './storage.queries.ts';
 import { type Hundredths, toHundredths } from './weave-time.ts';
 
 /** One collection of a store: its time, and what lives in it. */
@@ -32,8 +32,13 @@ export interface Page {
   next: Mark | undefined;
 }
 
-/** Payload bytes that a reader has in memory at a time; the record that reaches them comes whole. */
+/** Payload bytes that one statement answers, so most pages; the record that reaches them comes whole. */
 const CHUNK_BYTES = 512 * 1024;
+/** Of each further part of a long page: a slow reader holds some of these in memory. */
+const PART_BYTES = 96 * 1024;
+/** Records that a statement reads, at most, when it reads their payloads. */
+const CHUNK_RECORDS = 1000;
+const PART_RECORDS = 200;
 
 /** What is in the stores of this node: one statement, and so one snapshot, for each request. */
 @Injectable()
@@ -98,45 +103,47 @@ export class StorageReaderService {
   }
 
   /**
-   * Reads a page. Of a long one the first chunk; each further one takes another statement, when
-   * the reader has room for it.
+   * Reads a page. Of a long one the first chunk, and where it ends; each further chunk takes another
+   * statement, when the reader has room for it.
    *
    * @param modifiedSince - when the collection is not newer, no record is read
+   * @param bytesMax - of payloads: the page ends with the one that reaches them
    */
   async list(
     uid: number,
     collection: string,
     query: ListQuery,
-    modifiedSince?: Hundredths,
+    {
+      modifiedSince,
+      bytesMax = this.config.limits.storagePageBytesMax,
+    }: { modifiedSince?: Hundredths | undefined; bytesMax?: number } = {},
   ): Promise<Page> {
-    const place = { uid, collection, now: this.now(), modifiedSince, chunkBytes: CHUNK_BYTES };
-    const rows = await this.statements.run<ListRow>(
-      ...listStatement({ ...place, until: undefined }, query),
+    const chunkBytes = Math.min(CHUNK_BYTES, bytesMax);
+    const place = { uid, collection, now: this.now(), modifiedSince, chunkBytes, until: undefined };
+    const limit = query.full ? Math.min(query.limit, CHUNK_RECORDS) : query.limit;
+    const rows = await this.statements.run<ListRow>(...listStatement(place, { ...query, limit }));
+    const modified = rows[0]?.last_modified ?? 0;
+    const seenUntil = rows[0]?.seen_until ?? 0;
+    const records = rows.slice(0, limit).filter(isRead);
+    const last = records.at(-1);
+    const isAll = rows.length === records.length || !last;
+    const from = last && markOf(last, query);
+    const bytes = bytesMax - (rows[records.length]?.offset_bytes ?? 0);
+    if (isAll || records.length === query.limit || (query.full && bytes <= 0)) {
+      const next = isAll ? undefined : from;
+      return { modified, seenUntil, count: records.length, records, rest: undefined, next };
+    }
+
+    const later = { ...place, modifiedSince: undefined, until: modified, chunkBytes: PART_BYTES };
+    const rest = { ...query, after: from, limit: query.limit - records.length };
+    const [end] = await this.statements.run<Mark & { count: number; available: number }>(
+      ...extentStatement(later, rest, bytes),
     );
-    const first = rows[0];
-    const modified = first?.last_modified ?? 0;
-    const fitting = rows.filter(hasId);
-    const pageBytes = this.config.limits.storagePageBytesMax;
-    const end = fitting.findIndex(({ offset_bytes }) => offset_bytes >= pageBytes);
-    const size = Math.min(end < 0 ? fitting.length : end, query.limit);
-    const page = fitting.slice(0, query.legacy ? wholeTimes(fitting, size) : size);
-    const records = page.filter(isRead);
-    const last = page.at(-1);
-    const from = records.at(-1);
-    const missing = page.length - records.length;
+    const more = end?.count ?? 0;
     return {
-      modified,
-      seenUntil: first?.seen_until ?? 0,
-      count: page.length,
-      records,
-      rest:
-        missing > 0 && from
-          ? this.rest({ ...place, modifiedSince: undefined, until: modified }, query, {
-              after: markOf(from, query),
-              count: missing,
-            })
-          : undefined,
-      next: last && rows.length > page.length ? markOf(last, query) : undefined,
+      ...{ modified, seenUntil, records, count: records.length + more },
+      rest: more > 0 ? this.rest(later, { ...rest, limit: more }) : undefined,
+      next: end && end.available > end.count ? { value: end.value, id: end.id } : undefined,
     };
   }
 
@@ -144,18 +151,22 @@ export class StorageReaderService {
   private async *rest(
     place: Parameters<typeof listStatement>[0],
     query: ListQuery,
-    from: { after: Mark; count: number },
   ): AsyncGenerator<BsoRow[]> {
-    let { after, count } = from;
-    while (count > 0) {
-      const part = { ...query, after, limit: count };
-      const rows = await this.statements.run<ListRow>(...listStatement(place, part));
-      const records = rows.filter(hasId).slice(0, count).filter(isRead);
+    let { after, limit } = query;
+    let guess = PART_RECORDS;
+    while (limit > 0) {
+      const size = Math.min(limit, guess);
+      const rows = await this.statements.run<ListRow>(
+        ...listStatement(place, { ...query, after, limit: size }),
+      );
+      const records = rows.slice(0, size).filter(isRead);
       const last = records.at(-1);
       if (!last) return;
-      yield records;
       after = markOf(last, query);
-      count -= records.length;
+      limit -= records.length;
+      // As many again, and some, will fit: no more rows than that are looked at.
+      guess = Math.min(PART_RECORDS, Math.ceil(records.length * 1.2) + 2);
+      yield records;
     }
   }
 
@@ -175,18 +186,7 @@ export class StorageReaderService {
   }
 }
 
-/**
- * The end of a page between records of different times, if there is one: in 1.1 only a time can say
- * where the next page begins.
- */
-function wholeTimes(rows: readonly ListRow[], size: number): number {
-  let end = size;
-  while (end > 0 && rows[end] && rows[end]?.modified === rows[end - 1]?.modified) end -= 1;
-  return end === 0 ? size : end;
-}
-
-const hasId = (row: ListRow): row is ListRow & { id: string } => row.id !== null;
-const isRead = (row: ListRow & { id: string }): row is ListRow & BsoRow => row.payload !== null;
+const isRead = (row: ListRow): row is ListRow & BsoRow => row.id !== null && row.payload !== null;
 
 const markOf = (
   { id, modified, sortindex }: Pick<BsoRow, 'id' | 'modified' | 'sortindex'>,

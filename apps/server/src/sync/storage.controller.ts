@@ -65,7 +65,7 @@ export class StorageController {
   ): Promise<string | Readable | undefined> {
     const format = negotiate(accept);
     const query = readListQuery(raw, this.config.limits.storagePageRecordsMax);
-    const page = await this.reader.list(uid, collection, query, conditions.modifiedSince);
+    const page = await this.reader.list(uid, collection, query, conditions);
     // Some clients take this for their next `newer`.
     void reply.header('x-weave-timestamp', weaveTime(page.seenUntil));
     if (isUnchanged(conditions, page.modified)) {

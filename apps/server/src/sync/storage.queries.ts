@@ -48,47 +48,19 @@ const SEEN_UNTIL = `
                                        WHERE uid = $1 AND collection = $2)))`;
 
 /**
- * Reads a page and its collection's time in one statement, so in one snapshot: no lock is needed
- * for the two to agree. Without a fitting record there is one row without an id. One row more than
- * the limit is read, to know whether there is a next page; of records beyond the chunk the payload
- * stays where it is.
+ * Reads the first records of a list and the collection's time in one statement, so in one snapshot:
+ * no lock is needed for the two to agree. Without a fitting record there is one row without an id.
+ * One row more than the limit is read, to know whether there are more; of records beyond the bytes
+ * of a chunk the payload stays where it is.
  */
-export function listStatement(
-  place: Place,
-  query: ListQuery,
-): [text: string, parameters: unknown[]] {
-  const parameters: unknown[] = [place.uid, place.collection, place.now];
-  const value = (given: unknown) => `$${parameters.push(given)}`;
-  const key = query.sort === 'index' ? `COALESCE(r.sortindex, ${NO_SORTINDEX})` : 'r.modified';
-  const [order, beyond] = query.sort === 'oldest' ? ['ASC', '>'] : ['DESC', '<'];
-
-  const filters = ['r.uid = $1', 'r.collection = $2', '(r.expires IS NULL OR r.expires > $3)'];
-  if (query.ids) filters.push(`r.id = ANY (${value(query.ids)}::text[])`);
-  if (query.newer !== undefined) filters.push(`r.modified > ${value(query.newer)}`);
-  if (query.older !== undefined) filters.push(`r.modified < ${value(query.older)}`);
-  if (place.until !== undefined) filters.push(`r.modified <= ${value(place.until)}`);
-  if (query.after) {
-    filters.push(
-      `(${key}, r.id) ${beyond} (${value(query.after.value)}, ${value(query.after.id)})`,
-    );
-  }
+export function listStatement(place: Place, query: ListQuery): Statement {
+  const { parameters, value, key, filters, order, sorting } = selection(place, query);
   if (place.modifiedSince !== undefined) {
     filters.push(`c.modified > ${value(place.modifiedSince)}`);
   }
   const { legacy } = query;
-  if (legacy?.above !== undefined) {
-    filters.push(`r.sortindex > ${value(legacy.above)}::double precision`);
-  }
-  if (legacy?.below !== undefined) {
-    filters.push(`r.sortindex < ${value(legacy.below)}::double precision`);
-  }
-  if (legacy?.parent !== undefined) filters.push(`r.parentid = ${value(legacy.parent)}`);
-  if (legacy?.predecessor !== undefined) {
-    filters.push(`r.predecessorid = ${value(legacy.predecessor)}`);
-  }
   const limit = value(query.limit === 0 ? 0 : query.limit + 1);
   const skip = legacy && !query.after && legacy.skip > 0 ? ` OFFSET ${value(legacy.skip)}` : '';
-  const sorting = `${key} ${order}, r.id ${order}`;
   const [columns, payload] = query.full
     ? [
         `r.payload, sum(r.bytes) OVER (ORDER BY ${sorting} ROWS UNBOUNDED PRECEDING) - r.bytes AS offset_bytes`,
@@ -114,4 +86,63 @@ export function listStatement(
       ORDER BY b.place ${order}, b.id ${order}`,
     parameters,
   ];
+}
+
+/**
+ * Where a page ends that begins after a mark, without its payloads: how many records it has, the
+ * last of them, and how many there are up to one beyond the limit. No row: there is none.
+ *
+ * @param bytes - of payloads: the page ends with the one that reaches them
+ */
+export function extentStatement(place: Place, query: ListQuery, bytes: number): Statement {
+  const { parameters, value, key, filters, order, sorting } = selection(place, query);
+  const limit = value(query.limit);
+  return [
+    `WITH b AS (
+       SELECT r.id, ${key} AS place, row_number() OVER w AS number,
+              sum(r.bytes) OVER w - r.bytes AS offset_bytes
+         FROM bso r
+        WHERE ${filters.join(' AND ')}
+       WINDOW w AS (ORDER BY ${sorting} ROWS UNBOUNDED PRECEDING)
+        ORDER BY ${sorting}
+        LIMIT ${limit} + 1)
+     SELECT number AS count, place AS value, id, (SELECT count(*) FROM b) AS available
+       FROM b WHERE number <= ${limit} AND offset_bytes < ${value(bytes)}
+      ORDER BY place ${order === 'ASC' ? 'DESC' : 'ASC'}, id ${order === 'ASC' ? 'DESC' : 'ASC'}
+      LIMIT 1`,
+    parameters,
+  ];
+}
+
+type Statement = [text: string, parameters: unknown[]];
+
+/** What the filters and the order of a list are in SQL. */
+function selection(place: Place, query: ListQuery) {
+  const parameters: unknown[] = [place.uid, place.collection, place.now];
+  const value = (given: unknown) => `$${parameters.push(given)}`;
+  const key = query.sort === 'index' ? `COALESCE(r.sortindex, ${NO_SORTINDEX})` : 'r.modified';
+  const [order, beyond] = query.sort === 'oldest' ? ['ASC', '>'] : ['DESC', '<'];
+
+  const filters = ['r.uid = $1', 'r.collection = $2', '(r.expires IS NULL OR r.expires > $3)'];
+  if (query.ids) filters.push(`r.id = ANY (${value(query.ids)}::text[])`);
+  if (query.newer !== undefined) filters.push(`r.modified > ${value(query.newer)}`);
+  if (query.older !== undefined) filters.push(`r.modified < ${value(query.older)}`);
+  if (place.until !== undefined) filters.push(`r.modified <= ${value(place.until)}`);
+  if (query.after) {
+    filters.push(
+      `(${key}, r.id) ${beyond} (${value(query.after.value)}, ${value(query.after.id)})`,
+    );
+  }
+  const { legacy } = query;
+  if (legacy?.above !== undefined) {
+    filters.push(`r.sortindex > ${value(legacy.above)}::double precision`);
+  }
+  if (legacy?.below !== undefined) {
+    filters.push(`r.sortindex < ${value(legacy.below)}::double precision`);
+  }
+  if (legacy?.parent !== undefined) filters.push(`r.parentid = ${value(legacy.parent)}`);
+  if (legacy?.predecessor !== undefined) {
+    filters.push(`r.predecessorid = ${value(legacy.predecessor)}`);
+  }
+  return { parameters, value, key, filters, order, sorting: `${key} ${order}, r.id ${order}` };
 }

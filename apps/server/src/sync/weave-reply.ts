@@ -58,12 +58,39 @@ export function sendPage(
   const [open, between, end, close] =
     format === 'application/newlines' ? ['', '', '\n', ''] : ['[', ',', '', ']'];
   const join = (part: BsoRow[]) => part.map((record) => toJson(record) + end).join(between);
-  if (!rest) return open + join(records) + close;
+  const first = open + join(records);
+  if (!rest) return first + close;
+  return trickle(
+    reply,
+    first,
+    map(rest, (part) => between + join(part)),
+    close,
+  );
+}
+
+/** Changes each part, when it is asked for. */
+export async function* map<A, B>(
+  parts: AsyncIterable<A>,
+  change: (part: A) => B,
+): AsyncGenerator<B> {
+  for await (const part of parts) yield change(part);
+}
+
+/** Writes an answer part by part, as fast as the reader takes it, and forgets what it wrote. */
+export function trickle(
+  reply: FastifyReply,
+  first: string | Buffer,
+  parts: AsyncIterable<string | Buffer>,
+  last: string,
+): Readable {
   reply.raw.setTimeout(IDLE_MS, () => reply.raw.destroy());
+  let pending: Buffer | undefined = Buffer.from(first);
   async function* chunks() {
-    yield open + join(records);
-    for await (const part of rest ?? []) yield between + join(part);
-    yield close;
+    const beginning = pending;
+    pending = undefined;
+    yield beginning;
+    for await (const part of parts) yield Buffer.from(part);
+    yield Buffer.from(last);
   }
   return Readable.from(chunks());
 }
