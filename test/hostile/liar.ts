@@ -14,9 +14,15 @@ interface Lie {
  */
 export class Liar {
   private lies: Lie[] = [];
+  private ambush: { path: RegExp; strike: (pathname: string) => Promise<unknown> } | undefined;
 
   readonly fetch: typeof globalThis.fetch = async (input, init) => {
     const { pathname } = new URL(input instanceof Request ? input.url : input);
+    if (this.ambush?.path.test(pathname) === true) {
+      const { strike } = this.ambush;
+      this.ambush = undefined;
+      await strike(pathname);
+    }
     const response = await fetch(input, init);
     const lie = this.lies.find(
       ({ method, path }) => method === (init?.method ?? 'GET') && path.test(pathname),
@@ -52,8 +58,14 @@ export class Liar {
     this.lies.unshift({ method, path, tell });
   }
 
+  /** Does something else just before the next request to this path, once. */
+  before(path: RegExp, strike: (pathname: string) => Promise<unknown>): void {
+    this.ambush = { path, strike };
+  }
+
   /** Tells the truth from now on. */
   repent(): void {
     this.lies = [];
+    this.ambush = undefined;
   }
 }

@@ -356,4 +356,21 @@ describe('a server that tampers with shares', () => {
     expect(items.map((item) => item.id)).toEqual([id]);
     expect(refused).toMatchObject([{ id: ID, error: refusal('ENVELOPE_FORGED') }]);
   });
+
+  it('a co-recipient who takes its place in another inbox does not keep a share from arriving', async () => {
+    const content = { title: 'Nothing' };
+    alice.liar.before(new RegExp(`^/deposit/v1/${bob.device.app.uid}/`), async (url) => {
+      const { http } = mallory.device.app.server;
+      const json = { payload: JSON.stringify(content) };
+      await mallory.device.app.tokens.bearing('share', { method: 'PUT', url, json }, (ask) =>
+        http.run(ask),
+      );
+    });
+    await share(mallory, bob);
+    const { items, refused } = await bob.device.sharing.inbox();
+    expect(items.map(({ body, from }) => [body, from.uid])).toEqual([
+      [secret, alice.device.app.uid],
+    ]);
+    expect(refused).toHaveLength(1);
+  });
 });

@@ -62,6 +62,8 @@ export interface Accepted {
   body: ShareBody;
 }
 
+/** How often a share is made anew for somebody whose place was taken. */
+const DEPOSIT_TRIES = 3;
 const COLLECTION = 'shares';
 /** Lengths are multiples of this. */
 const PADDING = 256;
@@ -96,10 +98,29 @@ export class Sharing {
   /**
    * Signs, seals and deposits.
    *
+   * Whoever receives it knows its id, and may take that id in the inbox of another recipient, who is not served
+   * yet. Those whose place is taken get a share of their own.
+   *
    * @param recipients - 1 to 100 people, as `Keys.discover` or `Keys.lookUp` gave them
    * @returns the id of the share
+   * @throws ClientError `conflict` when the place of one recipient was taken three times
    */
   async share(body: ShareBody, recipients: readonly Contact[]): Promise<string> {
+    const first = await this.#deposit(body, recipients);
+    let left = first.left;
+    for (let tries = 1; left.length > 0 && tries < DEPOSIT_TRIES; tries++) {
+      ({ left } = await this.#deposit(body, left));
+    }
+    if (left.length === 0) return first.id;
+    const missed = left.map(({ uid }) => uid).join(', ');
+    throw new ClientError('conflict', 409, `Somebody keeps a share from reaching ${missed}.`);
+  }
+
+  /** @returns its id, and whose place of this id was taken */
+  async #deposit(
+    body: ShareBody,
+    recipients: readonly Contact[],
+  ): Promise<{ id: string; left: Contact[] }> {
     const { server, clientId, uid, tokens } = this.#app;
     const own = await this.#keys.own();
     const id = toBase64Url(randomBytes(16));
@@ -118,11 +139,17 @@ export class Sharing {
       ...{ realm: server.realm, clientId, cty: SHARE_TYPE },
     });
     const json: Deposit = { payload, ttl: DEPOSIT_TTL_SECONDS_MAX };
+    const left: Contact[] = [];
     for (const to of recipients) {
       const url = `/deposit/v1/${to.uid}/${clientId}/${id}`;
-      await tokens.bearing('share', { method: 'PUT', url, json }, (ask) => server.http.run(ask));
+      try {
+        await tokens.bearing('share', { method: 'PUT', url, json }, (ask) => server.http.run(ask));
+      } catch (error) {
+        if (!(error instanceof ClientError) || error.code !== 'conflict') throw error;
+        left.push(to);
+      }
     }
-    return id;
+    return { id, left };
   }
 
   /**
