@@ -57,6 +57,11 @@ describe('lockstep sync', () => {
     cli.json<Synced>('sync', folder, ...options);
 
   it('brings two folders into step through the server', async () => {
+    const early = await phone.cli.run('--json', 'sync', phone.folder, '--tier', '2');
+    expect(early.code).toBe(1);
+    expect(JSON.parse(early.stderr)).toMatchObject({ error: 'not-set-up' });
+    const show = await phone.cli.run('sync-store', 'show', phone.folder);
+    expect(show).toMatchObject({ code: 1, stderr: expect.stringContaining('set up') });
     await write(phone, 'notes/one.json', { text: 'ein Brief' });
     await write(phone, 'tasks/buy%20milk.json', { done: false });
     const first = await sync(phone, '--dry-run');
@@ -112,6 +117,20 @@ describe('lockstep sync', () => {
     const saved = join(home, 'phone', 'lockstep', 'default', 'sync-key.json');
     expect(await readFile(saved, 'utf8')).toContain(base64);
     expect(state).not.toContain('ein Brief');
+  });
+
+  it('asks for the password again when its key is not the one of the account any more', async () => {
+    const path = join(home, 'phone', 'lockstep', 'default', 'sync-key.json');
+    const saved = JSON.parse(await readFile(path, 'utf8')) as { kid: string };
+    const kid = saved.kid.replace(/^\d+/, '1');
+    await writeFile(path, JSON.stringify({ ...saved, kid }));
+    const { code, stderr } = await phone.cli.run('sync', phone.folder);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringContaining('The keys of the account have changed.'),
+    });
+    await sync(phone);
+    expect(JSON.parse(await readFile(path, 'utf8'))).toEqual(saved);
   });
 
   it('does not take a folder that is gone for deleted records', async () => {

@@ -188,6 +188,27 @@ describe('A tier 1 client', () => {
     expect(tablet.notes.all).toEqual(phone.notes.all);
   });
 
+  it('reads pages of one snapshot, and begins again when somebody writes in between', async () => {
+    const { alice, phone } = await two();
+    for (let i = 0; i < 700; i++) phone.notes.edit(`id-${i}`, { i });
+    await sync(phone);
+    const statuses: number[] = [];
+    const tablet = await alice.device('tablet', async (input, init) => {
+      const url = new URL(input instanceof Request ? input.url : input);
+      const isSecond = url.searchParams.has('offset') && statuses.length === 1;
+      if (isSecond) {
+        phone.notes.edit('id-0', { text: 'in between' });
+        await sync(phone);
+      }
+      const response = await fetch(input, init);
+      if (url.pathname.endsWith('/storage/notes')) statuses.push(response.status);
+      return response;
+    });
+    await sync(tablet);
+    expect(statuses.slice(0, 2)).toEqual([200, 412]);
+    expect(tablet.notes.all).toEqual(phone.notes.all);
+  });
+
   it('notices by itself what was stored when the answer was lost', async () => {
     const { alice, laptop } = await two();
     let isLost = false;
@@ -523,6 +544,22 @@ describe('Wiping a collection', () => {
     expect(await sync(laptop)).toMatchObject({ sent: ['four'], commands: [] });
     expect(await sync(phone)).toMatchObject({ received: ['four'], sent: [] });
     expect(Object.keys(laptop.notes.all)).toEqual(['four']);
+  });
+
+  it('is not undone by a device that syncs in the middle of it', async () => {
+    const { alice, phone, laptop } = await two();
+    phone.notes.edit('one', { text: '1' });
+    await sync(phone);
+    await sync(laptop);
+    const wiping = await alice.device(
+      'wiping',
+      before('DELETE', /\/storage\/notes$/, () => sync(laptop)),
+    );
+    await sync(wiping);
+    await wiping.client.wipe(wiping.notes);
+    expect(await sync(laptop)).toMatchObject({ status: 'synced', sent: [] });
+    expect(laptop.notes.all).toEqual({});
+    expect((await (await alice.store()).times()).has('notes')).toBe(false);
   });
 
   it('does not lose a command that another device leaves at the same time', async () => {

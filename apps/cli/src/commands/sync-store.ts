@@ -20,7 +20,9 @@ const show = withExamples(subcommand('show', 'what the store holds'), [
 ]).action((folder: string, _: unknown, command: Command) => {
   const options = command.optsWithGlobals<Options>();
   return withStore(options, folder, async (input) => {
-    const { meta, times, keys } = await new Tier1Client(input).describe();
+    const ready = await new Tier1Client(input).describe();
+    if (!ready) throw new Refused('Nobody has set up this store yet: lockstep sync does.');
+    const { meta, times, keys } = ready;
     const collections = [...times].map(([name, modified]) => ({
       ...{ name, modified },
       ownKey: keys.collections.has(name),

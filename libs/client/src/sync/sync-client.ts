@@ -149,9 +149,10 @@ export abstract class SyncClient {
     return seen ? Object.keys(readMetaGlobal(seen.payload).engines) : [];
   }
 
-  /** What the store holds. It is set up if it is empty and this client may. */
-  async describe(): Promise<Ready> {
-    return this.prepare(await this.begin(false));
+  /** What the store holds; undefined when it is not set up. Nothing is changed. */
+  async describe(): Promise<Ready | undefined> {
+    const seen = await this.store.get('meta', 'global');
+    return seen && this.prepare(await this.begin(true));
   }
 
   /** Takes up the memory; with `dryRun`, one that is not kept. */
