@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { signHawk } from '#lib/crypto';
@@ -22,7 +22,6 @@ beforeEach(async () => {
 /**
  * Goal: whoever polls sees every record, whichever header he takes for his next `newer`.
  * Method: eight writers, by every way to write, and two readers that poll as fast as they can.
- * It failed when a list's time was the clock's, and when writers took their time before the lock.
  */
 it('writers queue, and pollers miss nothing', async () => {
   const rounds = process.env.SLOW === undefined ? 25 : 600;
@@ -170,7 +169,7 @@ it('a hundred slow readers hold neither memory nor a connection of the database'
   expect(held() - before).toBeLessThan(150 * 1024 * 1024);
 
   // Who takes up reading gets the rest as it was, without what was changed.
-  const [socket] = sockets as [Socket];
+  const socket = sockets[0] ?? new Socket();
   let text = '';
   socket.setEncoding('latin1').on('data', (part: string) => (text += part));
   socket.resume();
@@ -197,7 +196,7 @@ it('a database without a free connection is 503 with a time to wait, and nothing
     user.get('/info/configuration'),
   ]);
   expect(answers.map(({ status }) => status)).toEqual([503, 503, 503, 200]);
-  expect([answers[0]?.text, answers[0]?.headers['retry-after']]).toEqual(['0', '10']);
+  expect([answers[0].text, answers[0].headers['retry-after']]).toEqual(['0', '10']);
   await Promise.all(holders.map((holder) => holder.release()));
   expect((await user.get('/info/collections')).text).toBe('{}');
   expect((await user.put('/storage/c/a', { payload: 'x' })).status).toBe(200);

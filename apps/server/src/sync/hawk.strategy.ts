@@ -14,7 +14,7 @@ import { Failure, type StorageAccess } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
 import { SettingsService } from '../platform/settings.service.ts';
-import { SeenRequests } from './seen-requests.ts';
+import { SeenRequests } from '../platform/seen-requests.ts';
 import type { StorageRequest } from './raw-requests.ts';
 
 /** Whose records a request may touch, and how. */

@@ -171,7 +171,7 @@ export class LegacyController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
     const target = { uid, collection, unmodifiedSince: readUnmodifiedSince(headers) };
-    return this.sendTime(reply, await this.writer.deleteCollection(target, { ids: [id] }));
+    return this.sendTime(reply, () => this.writer.deleteCollection(target, { ids: [id] }));
   }
 
   @Delete('storage/:collection')
@@ -183,10 +183,8 @@ export class LegacyController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
     const target = { uid, collection, unmodifiedSince: readUnmodifiedSince(headers) };
-    return this.sendTime(
-      reply,
-      await this.writer.deleteCollection(target, readDeleteFilter(query)),
-    );
+    const filter = readDeleteFilter(query);
+    return this.sendTime(reply, () => this.writer.deleteCollection(target, filter));
   }
 
   @Delete('storage')
@@ -198,7 +196,7 @@ export class LegacyController {
     if (headers['x-confirm-delete'] === undefined) {
       throw new Failure('precondition-required', 'X-Confirm-Delete is missing.');
     }
-    return this.sendTime(reply, await this.writer.clear(uid, readUnmodifiedSince(headers)));
+    return this.sendTime(reply, () => this.writer.clear(uid, readUnmodifiedSince(headers)));
   }
 
   private async summarize(
@@ -217,9 +215,10 @@ export class LegacyController {
     return send(reply, json);
   }
 
-  /** Also for what did not exist, the time of the request. */
-  private sendTime(reply: FastifyReply, deleted: Hundredths): string {
-    const time = weaveTime(Math.max(deleted, toHundredths(this.clock.now())));
+  /** The time of the change; of the request, where there was nothing to change. */
+  private async sendTime(reply: FastifyReply, change: () => Promise<Hundredths>): Promise<string> {
+    const begun = toHundredths(this.clock.now());
+    const time = weaveTime(Math.max(await change(), begun));
     void reply.header('x-weave-timestamp', time);
     return send(reply, time);
   }

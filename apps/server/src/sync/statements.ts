@@ -3,6 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import type { Pool } from 'pg';
 import { DataSource } from 'typeorm';
 import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
+import { Failure } from '#lib/protocol';
 
 /**
  * Runs statements that each connection prepares once, by name, and each in a transaction of its own.
@@ -22,7 +23,9 @@ export class Statements {
       this.names.set(text, name);
     }
     const pool = (this.db.driver as PostgresDriver).master as Pool;
-    const { rows } = await pool.query<Row>({ name, text, values });
+    const { rows } = await pool.query<Row>({ name, text, values }).catch((error: unknown) => {
+      throw isHeld(error) ? moving() : error;
+    });
     return rows;
   }
 
@@ -33,3 +36,12 @@ export class Statements {
     return row;
   }
 }
+
+/** Raised where a store is being moved to another node, so that all of the statement is undone. */
+function isHeld(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'LS503';
+}
+
+/** For a moment: a client that asks again is served, here or where the token server then says. */
+export const moving = () =>
+  new Failure('unavailable', 'The store is being moved.', { headers: { 'retry-after': '1' } });

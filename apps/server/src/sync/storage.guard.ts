@@ -11,11 +11,15 @@ import { StrategyGuard } from '../platform/strategy.guard.ts';
 import { BasicStrategy } from './basic.strategy.ts';
 import { HawkStrategy, type StorageUser } from './hawk.strategy.ts';
 import type { StorageRequest } from './raw-requests.ts';
+import { StoreHoldsService } from './store-holds.service.ts';
 
 /** Lets a request through to the one store that its token names, as far as the token allows. */
 @Injectable()
 export class StorageGuard extends StrategyGuard implements CanActivate {
-  constructor(@Inject(HawkStrategy) strategy: Strategy) {
+  constructor(
+    @Inject(HawkStrategy) strategy: Strategy,
+    private readonly holds: StoreHoldsService,
+  ) {
     super(strategy);
   }
 
@@ -27,7 +31,8 @@ export class StorageGuard extends StrategyGuard implements CanActivate {
     const { collection, id } = request.params as { collection?: string; id?: string };
     const isWrite = request.method === 'PUT' || request.method === 'POST';
     const isDeposit = isWrite && collection === INBOX;
-    const { access } = request.user;
+    const { access, uid } = request.user;
+    this.holds.expectOpen(uid, request.method === 'GET');
     if (access === 'read' && request.method !== 'GET') {
       throw new Failure('forbidden', 'The token is for reading, and for nothing else.');
     }

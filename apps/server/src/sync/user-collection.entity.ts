@@ -20,4 +20,8 @@ export class UserCollectionEntity {
   /** Reads as if it did not exist. */
   @Column('boolean')
   deleted!: boolean;
+
+  /** While the store is held: a trigger then asks how. */
+  @Column('boolean', { default: false })
+  frozen!: boolean;
 }
