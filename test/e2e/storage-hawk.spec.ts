@@ -1,5 +1,9 @@
 import { jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import { hawkMac, hawkPayloadHash, openToken, utf8 } from '#lib/crypto';
+import { Config } from '../../apps/server/src/platform/config.ts';
+import { SettingsService } from '../../apps/server/src/platform/settings.service.ts';
+import { StorageCredentialsService } from '../../apps/server/src/token/storage-credentials.service.ts';
 import {
   storageClient,
   type StorageClient,
@@ -50,6 +54,13 @@ describe('a request without credentials of its own', () => {
     ['without a MAC', 'Hawk id="a", ts="1", nonce="n"'],
     ['that names one twice', 'Hawk id="a", id="b", ts="1", nonce="n", mac="bQ=="'],
     ['with a time that is none', 'Hawk id="a", ts="soon", nonce="n", mac="bQ=="'],
+    ['with a name that there is not', 'Hawk id="a", ts="1", nonce="n", mac="bQ==", app="x"'],
+    ['without a nonce', 'Hawk id="a", ts="1", nonce="", mac="bQ=="'],
+    ['with a time before all time', 'Hawk id="a", ts="-1", nonce="n", mac="bQ=="'],
+    ['with a fraction of a second', 'Hawk id="a", ts="1.5", nonce="n", mac="bQ=="'],
+    ['with an open quote', 'Hawk id="a", ts="1", nonce="n", mac="bQ=='],
+    ['with text after it', 'Hawk id="a", ts="1", nonce="n", mac="bQ==" more'],
+    ['that is another after a comma', 'Hawk id="a", ts="1", nonce="n", mac="bQ==", Bearer x'],
     ['of garbage', 'Hawk \u00e9\u00ff"""==,,'],
     ['that is endless', `Hawk id="${'a'.repeat(5000)}", ts="1", nonce="n", mac="bQ=="`],
   ])('is refused: a header %s', async (_, authorization) => {
@@ -64,6 +75,7 @@ describe('a request without credentials of its own', () => {
     ['that nobody signed', 'AAAA', /no secret of ours/],
     ['that is no base64url', '***', /no secret of ours/],
     ['that is empty of bytes', '====', /no secret of ours/],
+    ['that is a signature alone', `${'A'.repeat(43)}=`, /no secret of ours/],
   ])('is refused: a token %s', async (_, id, reason) => {
     await expectRefused(() => user.request('GET', '/storage/c', { signed: { id } }), reason);
   });
@@ -80,6 +92,15 @@ describe('a signature', () => {
     ['that is too old', { ts: Math.floor(Date.now() / 1000) - 65 }, /timestamp is 6\d s off/],
     ['from the future', { ts: Math.floor(Date.now() / 1000) + 65 }, /timestamp is -6\d s off/],
     ['from the beginning of time', { ts: 0 }, /s off/],
+    ['from the end of time', { ts: 999_999_999_999_999 }, /s off/],
+    ['of another prefix', { path: '/1.5/1/storage/c' }, /MAC is wrong/],
+    ['of nothing', { key: '' }, /MAC is wrong/],
+    ['with a payload hash of nothing', { hash: hawkPayloadHash('', utf8('')) }, /payload hash/],
+    [
+      'with a payload hash for another type',
+      { hash: hawkPayloadHash('text/plain', utf8(JSON.stringify(body))) },
+      /payload hash/,
+    ],
   ])('is refused %s', async (_, signed, reason) => {
     await expectRefused(() => user.request('POST', '/storage/c', { body, signed }), reason);
     await nothingWritten();
@@ -93,6 +114,23 @@ describe('a signature', () => {
     expect((await sent('?ids=%61', '?ids=%61')).text).toBe('["a"]');
     await expectRefused(() => sent('?ids=%61', '?ids=a'), /MAC is wrong/);
     await expectRefused(() => sent('?full=1', ''), /MAC is wrong/);
+  });
+
+  it('may carry more than it needs, which it then covers', async () => {
+    const ts = server.clock.seconds();
+    const path = `/storage/1.5/${user.uid}/info/collections`;
+    const { hostname: host, port } = new URL(server.url);
+    const credentials = await storageCredentials(server, { uid: user.uid });
+    const ext = 'of the client';
+    const mac = hawkMac(utf8(credentials.key), {
+      ...{ ts, nonce: 'n', method: 'GET', path, host, port: Number(port), ext },
+    });
+    const header = (said: string) =>
+      `Hawk id="${credentials.id}", ts="${ts}", nonce="n", ext="${said}", mac="${mac}"`;
+    const get = (authorization: string) =>
+      user.request('GET', '/info/collections', { authorization });
+    expect((await get(header(ext))).status).toBe(200);
+    await expectRefused(() => get(header('of another')), /MAC is wrong/);
   });
 
   it('need not cover the payload, and holds for a minute either way', async () => {
@@ -168,6 +206,40 @@ describe('a token', () => {
     await expectRefused(() => client.get('/info/collections'), /expired/);
   });
 
+  it('that is for reading reads everything and changes nothing', async () => {
+    await user.put('/storage/c/a', { payload: 'x' });
+    const reader = await withClaims({ access: 'read' });
+    for (const path of ['/info/collections', '/info/quota', '/info/configuration', '/storage/c']) {
+      expect((await reader.get(path)).status).toBe(200);
+    }
+    expect((await reader.get('/storage/c/a')).json()).toMatchObject({ payload: 'x' });
+    for (const [method, path] of [
+      ['PUT', '/storage/c/b'],
+      ['POST', '/storage/c'],
+      ['POST', '/storage/c?batch=true'],
+      ['POST', '/storage/inbox'],
+      ['DELETE', '/storage/c/a'],
+      ['DELETE', '/storage/c?ids=a'],
+      ['DELETE', '/storage/c'],
+      ['DELETE', '/storage'],
+      ['DELETE', ''],
+    ] as const) {
+      const refused = await reader.request(method, path, { body });
+      expect([method, path, refused.status, refused.text]).toEqual([method, path, 403, '0']);
+    }
+    expect((await user.get('/storage/c')).json()).toEqual(['a']);
+    expect((await user.get('/info/collection_counts')).text).toBe('{"c":1}');
+  });
+
+  it('of a version is for that version', async () => {
+    const path = `!/storage/1.1/${user.uid}/info/collections`;
+    const refused = await user.get(path);
+    expect([refused.status, refused.headers['www-authenticate']]).toEqual([
+      401,
+      'Basic realm="Sync"',
+    ]);
+  });
+
   it('names its user in one spelling', async () => {
     for (const spelling of [`0${user.uid}`, `${user.uid}.0`, `+${user.uid}`, `${user.uid}%20`]) {
       const path = `!/storage/1.5/${spelling}/info/collections`;
@@ -235,4 +307,54 @@ describe('what is not there', () => {
       expect(answer.text).toMatch(/^\d+$/);
     }
   });
+});
+
+describe('a server with a history', () => {
+  const old = 'o'.repeat(40);
+  const young = 'y'.repeat(40);
+
+  it('takes tokens of each of its secrets, and mints from the last', async () => {
+    const rotating = await TestServer.start({ SYNC_MASTER_SECRET: `${old}, ${young}` });
+    for (const [secret, status] of [
+      [old, 200],
+      [young, 200],
+      ['x'.repeat(40), 401],
+      [`${old}, ${young}`, 401],
+    ] as const) {
+      const client = storageClient(await storageCredentials(rotating, { uid: 5 }, secret));
+      expect([secret, (await client.get('/info/collections')).status]).toEqual([secret, status]);
+    }
+    const secrets = await rotating.app.get(SettingsService).syncSecrets();
+    expect(secrets).toEqual([old, young]);
+    const minted = await rotating.app
+      .get(StorageCredentialsService)
+      .mint({ uid: 5, node: rotating.url }, 60);
+    expect(openToken([young], minted.id)).toMatchObject({ uid: 5 });
+    expect(openToken([old], minted.id)).toBeUndefined();
+    await rotating.stop();
+  });
+
+  it.each(['short', `${old},short`, `${old},`])('refuses to start with the secret %s', (secret) => {
+    expect(() => Config.from({ SYNC_MASTER_SECRET: secret })).toThrow(/SYNC_MASTER_SECRET/);
+  });
+});
+
+it('behind a proxy the signed address is the public one, with its prefix', async () => {
+  const proxied = await TestServer.start({ PUBLIC_URL: 'https://Sync.example.org/base/' });
+  const inner = `http://localhost:${proxied.config.port}`;
+  const node = 'https://sync.example.org/base';
+  const client = storageClient({
+    ...(await storageCredentials(proxied, { uid: 5, node })),
+    url: inner,
+  });
+  const at = '/storage/1.5/5/info/collections';
+  const outer = { host: 'sync.example.org', port: 443, path: `/base${at}` };
+  const get = (signed: object) =>
+    client.request('GET', '/info/collections', { signed, headers: { host: 'other.example.net' } });
+  expect((await get(outer)).status).toBe(200);
+  await expectRefused(() => get({ ...outer, path: at }), /MAC is wrong/);
+  await expectRefused(() => get({ ...outer, port: 80 }), /MAC is wrong/);
+  await expectRefused(() => get({ ...outer, host: 'other.example.net' }), /MAC is wrong/);
+  await expectRefused(() => get({}), /MAC is wrong/);
+  await proxied.stop();
 });

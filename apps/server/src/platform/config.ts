@@ -39,7 +39,12 @@ export const Environment = z.object({
   DATABASE_CONNECTIONS: z.coerce.number().int().min(2).max(200).default(10),
   LOG_FORMAT: z.enum(['json', 'text']).optional(),
   SIGN_UP: z.enum(['open', 'invite', 'closed']).optional(),
-  SYNC_MASTER_SECRET: z.string().min(32).optional(),
+  SYNC_MASTER_SECRET: z
+    .string()
+    .refine((list) => list.split(',').every((secret) => secret.trim().length >= 32), {
+      message: 'each secret has 32 characters or more',
+    })
+    .optional(),
   SCRYPT_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
   STORAGE_NEW_USERS: z.enum(['open', 'closed']).default('open'),
   STORAGE_TOKEN_SECONDS: seconds(3600),
@@ -82,7 +87,7 @@ export class Config {
     readonly databaseConnections: number,
     readonly logFormat: 'json' | 'text' | undefined,
     readonly signUp: 'open' | 'invite' | 'closed',
-    /** Undefined: the server makes one at first boot and keeps it in the database. */
+    /** With commas, the newest last. Undefined: the server makes one at first boot and keeps it. */
     readonly syncMasterSecret: string | undefined,
     /** Whether accounts that have no store yet get one. */
     readonly newStores: 'open' | 'closed',

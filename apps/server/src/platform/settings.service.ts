@@ -21,10 +21,11 @@ export class SettingsService {
 
   /** The secrets that storage tokens are minted from; the newest is last and mints. */
   async syncSecrets(): Promise<[string, ...string[]]> {
-    return [
+    const list =
       this.config.syncMasterSecret ??
-        (await this.getOrMake('sync-master-secret', () => randomBytes(32).toString('base64url'))),
-    ];
+      (await this.getOrMake('sync-master-secret', () => randomBytes(32).toString('base64url')));
+    const [first = '', ...others] = list.split(',').map((secret) => secret.trim());
+    return [first, ...others];
   }
 
   /** The value of this name; made, once, by whichever process is first. */
