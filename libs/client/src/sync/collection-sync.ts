@@ -53,7 +53,6 @@ export interface CollectionSyncInput {
 }
 
 const ATTEMPTS = 5;
-const PAGE_RECORDS = 500;
 /** No client makes such an id, and a memory of JSON cannot hold it. */
 const NO_ID = '__proto__';
 /** Differs from every digest: this device's version is to be sent, whatever the server has. */
@@ -141,7 +140,7 @@ class CollectionSync {
     for (;;) {
       let page;
       try {
-        const query = { newer, offset, limit: PAGE_RECORDS, unmodifiedSince: snapshot };
+        const query = { newer, offset, unmodifiedSince: snapshot };
         page = await store.page(local.name, query);
       } catch (error) {
         if (!isOvertaken(error)) throw error;

@@ -38,7 +38,6 @@ export interface StorePage {
 export interface PageQuery {
   newer?: number;
   offset?: string | undefined;
-  limit?: number;
   /** Fails with status 412 when the collection is newer. */
   unmodifiedSince?: number | undefined;
 }
@@ -144,7 +143,7 @@ export class SyncStore {
 
   /** Whole records, oldest first. @throws ClientError with status 412 */
   async page(collection: string, query: PageQuery): Promise<StorePage> {
-    const { newer, offset, limit, unmodifiedSince } = query;
+    const { newer, offset, unmodifiedSince } = query;
     const ask: Ask = {
       url: `/storage/${collection}`,
       query: {
@@ -152,7 +151,7 @@ export class SyncStore {
         sort: 'oldest',
         newer: newer === undefined ? undefined : spellTime(newer),
         offset,
-        limit,
+        limit: PAGE_RECORDS,
       },
       headers: conditions(unmodifiedSince),
     };
@@ -282,6 +281,8 @@ export class SyncStore {
 }
 
 const CONFIGURATION: Ask = { url: '/info/configuration' };
+/** What is held in memory at a time. */
+const PAGE_RECORDS = 500;
 /** No server can stop a client for longer than a day at a time. */
 const PAUSE_SECONDS_MAX = 86_400;
 
