@@ -12,6 +12,8 @@ beforeAll(async () => {
     STORAGE_TTL_BOUNDS: 'short=-100, long=1000-, both=50-60',
     STORAGE_QUOTA_BYTES: '10000',
     STORAGE_USER_QUOTA_BYTES: '16384',
+    STORAGE_BACKOFF_SECONDS: '1800',
+    STORAGE_ALERT: '{"code":"soft-eol","message":"Bye","url":"https://example.org"}',
   });
 });
 afterAll(() => server.stop());
@@ -161,4 +163,24 @@ describe('the limit of a store', () => {
     expect(answers.filter(({ text }) => text === '14')).toHaveLength(8);
     expect(await rows()).toEqual({ records: 4, stored: 16_000, counted: 16_000 });
   });
+});
+
+it('what the operator has to say is on every answer of the API, and on no other', async () => {
+  const answers = [
+    await user.get('/info/collections'),
+    await user.get('/storage/c/none'),
+    await user.put('/storage/c/a', 'x'),
+    await user.request('GET', '/storage/c', { authorization: '' }),
+    await user.request('GET', '!/1.1/somebody/info/collections', { authorization: '' }),
+  ];
+  expect(answers.map(({ status }) => status)).toEqual([200, 404, 400, 401, 401]);
+  for (const { headers } of answers) {
+    expect([headers['x-weave-backoff'], headers['x-weave-alert']]).toEqual([
+      '1800',
+      '{"code":"soft-eol","message":"Bye","url":"https://example.org"}',
+    ]);
+  }
+  const other = await user.get('!/__lbheartbeat__');
+  expect([other.status, other.headers['x-weave-backoff']]).toEqual([200, undefined]);
+  expect((await user.get('!/__heartbeat__')).text).toBe('{"status":"Ok"}');
 });

@@ -61,6 +61,11 @@ export const Environment = z.object({
   STORAGE_PAGE_BYTES_MAX: bytes(33_554_432),
   STORAGE_TTL_BOUNDS: TtlBounds,
   STORAGE_PURGE_SECONDS: seconds(3600),
+  STORAGE_BACKOFF_SECONDS: z.coerce.number().int().min(1).optional(),
+  STORAGE_ALERT: z
+    .string()
+    .regex(/^[ -~]*$/)
+    .optional(),
   LEGACY_PAYLOAD_BYTES_MAX: bytes(262_144),
   LEGACY_POST_BYTES_MAX: bytes(1_048_576),
   FILES_FILE_BYTES_MAX: bytes(5_368_709_120),
@@ -161,6 +166,10 @@ function limitsOf(env: Environment) {
     storageTtlBounds: env.STORAGE_TTL_BOUNDS,
     /** Between two purges of what expired. */
     storagePurgeSeconds: env.STORAGE_PURGE_SECONDS,
+    /** What every storage client is asked to wait before it comes again; undefined for nothing. */
+    storageBackoffSeconds: env.STORAGE_BACKOFF_SECONDS,
+    /** What every storage client is told to show, printable ASCII. */
+    storageAlert: env.STORAGE_ALERT,
     /** Of Storage 1.1. */
     legacyPayloadBytesMax: env.LEGACY_PAYLOAD_BYTES_MAX,
     legacyPostBytesMax: env.LEGACY_POST_BYTES_MAX,

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Failure } from '#lib/protocol';
 import type { Clock } from '../platform/clock.ts';
+import type { Limits } from '../platform/config.ts';
 import { toHundredths, weaveTime } from './weave-time.ts';
 
 /** A request to the storage API: the body is as it came, whatever its type. */
@@ -21,14 +22,14 @@ const RAW = 'application/vnd.lockstep.storage';
 
 /**
  * Lets the storage API see bodies raw, up to its own limit, puts the server's time on each of its
- * replies, and tells a method that a resource does not have from a path that is none.
- *
- * @param requestBytesMax - longer bodies are answered 413
+ * replies, and what the operator has to say, and tells a method that a resource does not have from
+ * a path that is none.
  */
-export function receiveRaw(server: FastifyInstance, clock: Clock, requestBytesMax: number): void {
+export function receiveRaw(server: FastifyInstance, clock: Clock, limits: Limits): void {
+  const { storageRequestBytesMax, storageBackoffSeconds, storageAlert } = limits;
   server.addContentTypeParser(
     RAW,
-    { parseAs: 'buffer', bodyLimit: requestBytesMax },
+    { parseAs: 'buffer', bodyLimit: storageRequestBytesMax },
     (_request, body, done) => {
       done(null, body);
     },
@@ -47,6 +48,10 @@ export function receiveRaw(server: FastifyInstance, clock: Clock, requestBytesMa
       done();
     })
     .addHook('onSend', (request, reply, _payload, done) => {
+      if (isStorage(request)) {
+        if (storageBackoffSeconds) void reply.header('x-weave-backoff', storageBackoffSeconds);
+        if (storageAlert) void reply.header('x-weave-alert', storageAlert);
+      }
       if (isStorage(request) && !reply.hasHeader('x-weave-timestamp')) {
         const now = weaveTime(toHundredths(clock.now()));
         const modified = reply.getHeader('x-last-modified');

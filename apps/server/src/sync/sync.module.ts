@@ -8,6 +8,7 @@ import { BasicStrategy } from './basic.strategy.ts';
 import { BatchBsoEntity, BatchEntity } from './batch.entity.ts';
 import { BsoEntity } from './bso.entity.ts';
 import { GoneStoresService } from './gone-stores.service.ts';
+import { HeartbeatController } from './heartbeat.controller.ts';
 import { HawkStrategy } from './hawk.strategy.ts';
 import { HoldEntity } from './hold.entity.ts';
 import { InfoController } from './info.controller.ts';
@@ -38,7 +39,13 @@ import { UserCollectionEntity } from './user-collection.entity.ts';
       HoldEntity,
     ]),
   ],
-  controllers: [InfoController, StorageController, LegacyController, NodeController],
+  controllers: [
+    HeartbeatController,
+    InfoController,
+    StorageController,
+    LegacyController,
+    NodeController,
+  ],
   providers: [
     BasicStrategy,
     GoneStoresService,
@@ -62,6 +69,6 @@ export class SyncModule implements OnModuleInit {
 
   onModuleInit(): void {
     const server = this.http.httpAdapter.getInstance();
-    receiveRaw(server, this.clock, this.config.limits.storageRequestBytesMax);
+    receiveRaw(server, this.clock, this.config.limits);
   }
 }
