@@ -3,6 +3,7 @@ import { AccountsModule } from './accounts/accounts.module.ts';
 import { DepositModule } from './deposit/deposit.module.ts';
 import { FilesModule } from './files/files.module.ts';
 import { KeysModule } from './keys/keys.module.ts';
+import { NodesModule } from './nodes/nodes.module.ts';
 import { OAuthModule } from './oauth/oauth.module.ts';
 import { PagesModule } from './pages/pages.module.ts';
 import { type Parts, PlatformModule } from './platform/platform.module.ts';
@@ -10,20 +11,23 @@ import { SyncModule } from './sync/sync.module.ts';
 import { TokenModule } from './token/token.module.ts';
 
 /** The table of contents: one line per feature. */
-@Module({
-  imports: [
-    AccountsModule,
-    OAuthModule,
-    TokenModule,
-    SyncModule,
-    KeysModule,
-    FilesModule,
-    DepositModule,
-    PagesModule,
-  ],
-})
+const front = [
+  AccountsModule,
+  OAuthModule,
+  TokenModule,
+  NodesModule,
+  KeysModule,
+  FilesModule,
+  DepositModule,
+  PagesModule,
+];
+const storage = [SyncModule];
+
+/** All of it, or the part that LOCKSTEP_ROLE names. */
+@Module({})
 export class ServerModule {
   static with(parts: Parts): DynamicModule {
-    return { module: ServerModule, imports: [PlatformModule.with(parts)] };
+    const features = { all: [...front, ...storage], front, storage }[parts.config.role];
+    return { module: ServerModule, imports: [PlatformModule.with(parts), ...features] };
   }
 }

@@ -3,6 +3,7 @@ export * from './discovery.ts';
 export * from './failure.ts';
 export * from './files.ts';
 export * from './keys.ts';
+export * from './nodes.ts';
 export * from './oauth.ts';
 export * from './scopes.ts';
 export * from './sharing.ts';

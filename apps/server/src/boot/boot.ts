@@ -61,7 +61,8 @@ export async function boot(
   }
   if (embedded) shutdown.first(publishDatabaseUrl(config.dataDir, embedded.url));
   logs.isBooting = false;
-  const invitation = await server.get(InvitationsService).firstBoot();
+  const isNode = config.role === 'storage';
+  const invitation = isNode ? undefined : await server.get(InvitationsService).firstBoot();
   announce({ config, postgresHow: embedded?.how, logs, invitation });
 }
 

@@ -8,6 +8,8 @@ import { File1764000000006 } from './1764000000006-file.ts';
 import { Deposit1764000000007 } from './1764000000007-deposit.ts';
 import { DepositBytes1764000000009 } from './1764000000009-deposit-bytes.ts';
 import { TokenGeneration1764000000010 } from './1764000000010-token-generation.ts';
+import { StorageHold1764000000011 } from './1764000000011-storage-hold.ts';
+import { StorageNode1764000000012 } from './1764000000012-storage-node.ts';
 
 /** In the order they run. A published migration is never edited: add the next one. */
 export const migrations = [
@@ -21,4 +23,6 @@ export const migrations = [
   Deposit1764000000007,
   DepositBytes1764000000009,
   TokenGeneration1764000000010,
+  StorageHold1764000000011,
+  StorageNode1764000000012,
 ];

@@ -104,6 +104,10 @@ RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   latest bigint;
 BEGIN
+  -- from then on the next change is another node's, by another clock
+  IF EXISTS (SELECT FROM storage_hold h WHERE h.uid = p_uid AND h.state <> 'frozen') THEN
+    RAISE EXCEPTION USING ERRCODE = 'LS503', MESSAGE = 'The store is being moved.';
+  END IF;
   IF pg_try_advisory_xact_lock_shared(hashtextextended(p_collection, p_uid)) THEN
     SELECT c.modified INTO latest FROM user_collection c
      WHERE c.uid = p_uid AND c.collection = p_collection;

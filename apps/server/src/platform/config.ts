@@ -31,6 +31,9 @@ const TtlBounds = z
 
 /** Every variable, with its default. `.env.example` lists them with a sentence each. */
 export const Environment = z.object({
+  LOCKSTEP_ROLE: z.enum(['all', 'front', 'storage']).default('all'),
+  FRONT_URL: z.url({ protocol: /^https?$/ }).optional(),
+  NODE_CAPACITY: bytes(100_000),
   HOST: z.string().min(1).default('localhost'),
   PORT: z.coerce.number().int().min(1).max(65_535).default(8000),
   PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
@@ -82,6 +85,12 @@ const secrets = ['DATABASE_URL', 'SYNC_MASTER_SECRET'] as const;
 /** Everything the server learns from its environment, read once at boot. */
 export class Config {
   private constructor(
+    /** `front`: everything but storage. `storage`: a node, which knows no accounts. */
+    readonly role: 'all' | 'front' | 'storage',
+    /** Of the front that a node belongs to, without a trailing slash. */
+    readonly frontUrl: string | undefined,
+    /** Stores that a node is made for. */
+    readonly nodeCapacity: number,
     readonly host: string,
     readonly port: number,
     /** Without a trailing slash in `href` uses; see {@link Config.at}. */
@@ -106,6 +115,9 @@ export class Config {
     for (const { path, message } of error?.issues ?? []) {
       mistakes.push(`${path.join('.')}: ${message}`);
     }
+    if (success && env.LOCKSTEP_ROLE !== 'all' && env.SYNC_MASTER_SECRET === undefined) {
+      mistakes.push('SYNC_MASTER_SECRET: needed when LOCKSTEP_ROLE is front or storage');
+    }
     if (!success || mistakes.length > 0) {
       throw new Error(`Bad configuration. ${mistakes.join('. ')}.`);
     }
@@ -113,6 +125,9 @@ export class Config {
     const publicUrl = new URL(env.PUBLIC_URL ?? `http://localhost:${env.PORT}`);
     const isLocal = isLoopback(env.HOST) && isLoopback(publicUrl.hostname);
     return new Config(
+      env.LOCKSTEP_ROLE,
+      env.FRONT_URL?.replace(/\/$/, ''),
+      env.NODE_CAPACITY,
       env.HOST,
       env.PORT,
       publicUrl,

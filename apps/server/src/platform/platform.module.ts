@@ -4,6 +4,8 @@ import { TypeOrmModule, type TypeOrmModuleOptions } from '@nestjs/typeorm';
 import { Clock } from './clock.ts';
 import { Config } from './config.ts';
 import { HealthController } from './health.controller.ts';
+import { NodeClientService } from './node-client.service.ts';
+import { NodeSignaturesService } from './node-signatures.service.ts';
 import { SettingEntity } from './setting.entity.ts';
 import { SettingsService } from './settings.service.ts';
 
@@ -27,9 +29,11 @@ export class PlatformModule {
         { provide: APP_PIPE, useClass: StandardSchemaValidationPipe },
         { provide: Config, useValue: config },
         { provide: Clock, useValue: clock },
+        NodeClientService,
+        NodeSignaturesService,
         SettingsService,
       ],
-      exports: [Config, Clock, SettingsService],
+      exports: [Config, Clock, NodeClientService, NodeSignaturesService, SettingsService],
     };
   }
 }

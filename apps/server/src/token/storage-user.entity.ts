@@ -10,6 +10,8 @@ import { Column, Entity, Index, PrimaryGeneratedColumn } from 'typeorm';
   where: 'replaced_at IS NULL',
 })
 @Index('storage_user_history', ['accountId', 'clientId'])
+@Index('storage_user_node', ['node'])
+@Index('storage_user_left', ['uid'], { where: 'replaced_at IS NOT NULL AND purged_at IS NULL' })
 export class StorageUserEntity {
   /** From 1, never used again. */
   @PrimaryGeneratedColumn({ type: 'bigint', primaryKeyConstraintName: 'storage_user_pkey' })
@@ -44,4 +46,8 @@ export class StorageUserEntity {
   /** When a new key took the place of the one that this store's records are under. */
   @Column('timestamptz', { name: 'replaced_at', nullable: true })
   replacedAt!: Date | null;
+
+  /** When its node was told to delete it. */
+  @Column('timestamptz', { name: 'purged_at', nullable: true })
+  purgedAt!: Date | null;
 }

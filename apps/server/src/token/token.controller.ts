@@ -1,4 +1,15 @@
-import { All, Controller, Get, Header, Headers, Param, Query, UseGuards } from '@nestjs/common';
+import {
+  All,
+  Controller,
+  Get,
+  Header,
+  Headers,
+  Param,
+  Query,
+  Res,
+  UseGuards,
+} from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
 import { Failure, OLD_SYNC, type StorageToken } from '#lib/protocol';
 import { Caller, type Grant, Requires } from '../oauth/bearer.guard.ts';
 import { Config } from '../platform/config.ts';
@@ -18,12 +29,13 @@ export class TokenController {
   @Requires('storage', 'storage', 'storage#read', OLD_SYNC, `${OLD_SYNC}#read`)
   @UseGuards(SchemeGuard) // before the guard above: decorators run from below
   @Header('cache-control', 'no-store')
-  get(
+  async get(
     @Caller() caller: Grant,
     @Headers('x-keyid') keyId: string | undefined,
     @Headers('x-client-state') clientState: string | undefined,
     @Headers('accept') accept: string | undefined,
     @Query('duration') duration: unknown,
+    @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<StorageToken> {
     if (!takesJson(accept)) throw refusal('not-acceptable', 'Accept', 'There is JSON alone');
     const key = { ...readKeyId(keyId, clientState), generation: caller.generation };
@@ -32,7 +44,10 @@ export class TokenController {
     const scope = isFirefox ? OLD_SYNC : 'storage';
     const canWrite = caller.scopes.includes(scope);
     const owner = { accountId: caller.uid, clientId: isFirefox ? '' : caller.clientId };
-    return this.tokens.visit(owner, key, { seconds: this.seconds(duration), canWrite });
+    const asked = { seconds: this.seconds(duration), canWrite };
+    const { token, backoff } = await this.tokens.visit(owner, key, asked);
+    if (backoff > 0) void reply.header('x-backoff', String(backoff));
+    return token;
   }
 
   /** Also the other methods of the path above. */

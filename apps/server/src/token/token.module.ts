@@ -2,10 +2,14 @@ import { Module, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyAdapter } from '@nestjs/platform-fastify';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { NodesModule } from '../nodes/nodes.module.ts';
 import { Clock } from '../platform/clock.ts';
+import { MovesService } from './moves.service.ts';
+import { ReplacedStoresService } from './replaced-stores.service.ts';
 import { StorageClientService } from './storage-client.service.ts';
 import { StorageCredentialsService } from './storage-credentials.service.ts';
 import { StorageUserEntity } from './storage-user.entity.ts';
+import { StoreMoveEntity } from './store-move.entity.ts';
 import { TokenController } from './token.controller.ts';
 import { TokenService } from './token.service.ts';
 
@@ -13,9 +17,15 @@ const PREFIXES = ['/token/', '/1.0/'];
 
 /** Where each account's records are, and credentials for them; also for our own deposits. */
 @Module({
-  imports: [TypeOrmModule.forFeature([StorageUserEntity])],
+  imports: [NodesModule, TypeOrmModule.forFeature([StorageUserEntity, StoreMoveEntity])],
   controllers: [TokenController],
-  providers: [StorageClientService, StorageCredentialsService, TokenService],
+  providers: [
+    MovesService,
+    ReplacedStoresService,
+    StorageClientService,
+    StorageCredentialsService,
+    TokenService,
+  ],
   exports: [StorageClientService, TokenService],
 })
 export class TokenModule implements OnModuleInit {

@@ -3,10 +3,12 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager, IsNull } from 'typeorm';
 import { Failure, type StorageToken } from '#lib/protocol';
+import { NodesService } from '../nodes/nodes.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
 import { SettingsService } from '../platform/settings.service.ts';
 import { type KeyState, refusal, unacceptable, writeKeyId } from './key-id.ts';
+import { ReplacedStoresService } from './replaced-stores.service.ts';
 import { StorageCredentialsService } from './storage-credentials.service.ts';
 import { StorageUserEntity } from './storage-user.entity.ts';
 
@@ -22,9 +24,6 @@ export interface StorePlace {
   /** The node's public address, without a trailing slash. */
   node: string;
 }
-
-/** The one node there is: the storage API of this process. Its address is PUBLIC_URL. */
-const OWN_NODE = 'local';
 /** Before the first visit. */
 const NO_KEY = { clientState: '', keysChangedAt: 0, generation: 0 };
 
@@ -37,12 +36,15 @@ export class TokenService {
     private readonly clock: Clock,
     private readonly settings: SettingsService,
     private readonly credentials: StorageCredentialsService,
+    private readonly nodes: NodesService,
+    private readonly replaced: ReplacedStoresService,
   ) {}
 
   /**
    * Answers a client's visit.
    *
    * @param seconds - how long the token is good for
+   * @returns also for how many seconds the node wants to be left alone
    * @throws Failure `invalid-client-state`, `invalid-keys-changed-at`, `invalid-generation`,
    * `new-users-disabled`
    */
@@ -50,9 +52,10 @@ export class TokenService {
     owner: StoreOwner,
     key: KeyState,
     { seconds, canWrite }: { seconds: number; canWrite: boolean },
-  ): Promise<StorageToken> {
-    const { uid } = await this.admit(owner, key);
-    const node = this.config.at('');
+  ): Promise<{ token: StorageToken; backoff: number }> {
+    const { uid, node: name } = await this.admit(owner, key);
+    const home = await this.nodes.get(name);
+    const node = this.nodes.addressOf(home);
     const hashed = await this.hash(owner.accountId);
     const claims = {
       uid,
@@ -64,7 +67,7 @@ export class TokenService {
       hashed_device_id: await this.hash(`${hashed}none`),
       access: canWrite ? (owner.clientId === '' ? undefined : ('app' as const)) : ('read' as const),
     };
-    return {
+    const token: StorageToken = {
       ...(await this.credentials.mint(claims, seconds)),
       uid,
       api_endpoint: `${node}/storage/1.5/${uid}`,
@@ -73,35 +76,25 @@ export class TokenService {
       hashed_fxa_uid: hashed,
       node_type: 'postgres',
     };
+    const backoff = (home.backoffUntil?.getTime() ?? 0) - this.clock.now().getTime();
+    return { token, backoff: Math.max(0, Math.ceil(backoff / 1000)) };
   }
 
   /** Where to leave something for this app of this account, also before its first visit. */
   async assign(accountId: string, clientId: string): Promise<StorePlace> {
-    const owner = { accountId, clientId };
-    const find = () =>
-      this.db.manager.findOneBy(StorageUserEntity, { ...owner, replacedAt: IsNull() });
-    let user = await find();
-    if (!user) {
-      // Whoever of two is first allocates, for both.
-      await this.allocate(this.db.manager, owner, NO_KEY);
-      user = await find();
-    }
-    if (!user) throw new Error('A store was removed while it was being allocated.');
-    return { uid: user.uid, node: this.config.at('') };
+    const { uid, node } = await this.db.transaction((tx) =>
+      this.current(tx, { accountId, clientId }),
+    );
+    return { uid, node: this.nodes.addressOf(await this.nodes.get(node)) };
   }
 
   /** The rules of key states, which two clients of one store pass one after the other. */
-  private admit(owner: StoreOwner, key: KeyState): Promise<StorageUserEntity> {
+  private async admit(owner: StoreOwner, key: KeyState): Promise<StorageUserEntity> {
     if (key.generation !== undefined && key.keysChangedAt > key.generation) {
       throw keysRefused('keys_changed_at is later than the generation');
     }
-    return this.db.transaction(async (tx) => {
-      const current =
-        (await this.lock(tx, owner)) ??
-        (await this.allocate(tx, owner, NO_KEY)) ??
-        (await this.lock(tx, owner));
-      if (!current) throw new Error('A store was removed while it was being allocated.');
-
+    const { user, isReplaced } = await this.db.transaction(async (tx) => {
+      const current = await this.current(tx, owner);
       const isFirst = current.clientState === '';
       if (isFirst || current.clientState !== key.clientState) await this.expectNew(tx, owner, key);
       const isNew = !isFirst && current.clientState !== key.clientState;
@@ -123,13 +116,35 @@ export class TokenService {
       const state = { keysChangedAt, clientState, generation };
       if (!isNew) {
         await tx.update(StorageUserEntity, current.uid, state);
-        return current;
+        return { user: current, isReplaced: false };
       }
-      await tx.update(StorageUserEntity, current.uid, { replacedAt: this.clock.now() });
-      const next = await this.allocate(tx, owner, state);
-      if (!next) throw new Error('A store was allocated beside a locked one.');
-      return next;
+      return { user: await this.replace(tx, current, state), isReplaced: true };
     });
+    if (isReplaced) this.replaced.hurry();
+    return user;
+  }
+
+  /** The store in use, on a node that there is; held until the end of the transaction. */
+  private async current(tx: EntityManager, owner: StoreOwner): Promise<StorageUserEntity> {
+    const user =
+      (await this.lock(tx, owner)) ??
+      (await this.allocate(tx, owner, NO_KEY)) ??
+      (await this.lock(tx, owner));
+    if (!user) throw new Error('A store was removed while it was being allocated.');
+    if (await this.nodes.find(user.node, tx)) return user;
+    // The operator removed the node, and its stores with it.
+    return this.replace(tx, user, user);
+  }
+
+  private async replace(
+    tx: EntityManager,
+    user: StorageUserEntity,
+    key: Required<KeyState>,
+  ): Promise<StorageUserEntity> {
+    await tx.update(StorageUserEntity, user.uid, { replacedAt: this.clock.now() });
+    const next = await this.allocate(tx, user, key, user.node);
+    if (!next) throw new Error('A store was allocated beside a locked one.');
+    return next;
   }
 
   /** Visitors of one store take turns from here to the end of the transaction. */
@@ -143,15 +158,19 @@ export class TokenService {
   /** @returns undefined when there is a current one already, perhaps since a moment ago */
   private async allocate(
     tx: EntityManager,
-    owner: StoreOwner,
-    key: Required<KeyState>,
+    { accountId, clientId }: StoreOwner,
+    { clientState, keysChangedAt, generation }: Required<KeyState>,
+    preferred?: string,
   ): Promise<StorageUserEntity | undefined> {
-    if (key === NO_KEY && this.config.newStores === 'closed') {
+    if (preferred === undefined && this.config.newStores === 'closed') {
       throw new Failure('new-users-disabled', 'There is no place for new users.');
     }
-    const user = { ...owner, ...key, node: OWN_NODE, createdAt: this.clock.now() };
+    const node = await this.nodes.place(tx, preferred);
+    const key = { clientState, keysChangedAt, generation };
+    const user = { accountId, clientId, ...key, node, createdAt: this.clock.now() };
     const insert = tx.createQueryBuilder().insert().into(StorageUserEntity).values(user).orIgnore();
     const { raw } = (await insert.returning('uid').execute()) as { raw: { uid: number }[] };
+    if (!raw[0]) await this.nodes.release(tx, node);
     return raw[0] && tx.create(StorageUserEntity, { ...user, uid: raw[0].uid });
   }
 
