@@ -30,6 +30,9 @@ export class Storage1764000000004 implements MigrationInterface {
         CONSTRAINT bso_pkey PRIMARY KEY (uid, collection, id)
       )`);
     await db.query(`CREATE INDEX bso_modified ON bso (uid, collection, modified, id)`);
+    // Stores differ more than statistics can tell. A plan that takes each for a large one reads a page
+    // in the order of the index; one for the average would sort all of a large collection.
+    await db.query(`ALTER TABLE bso ALTER uid SET (n_distinct = 10)`);
     await db.query(`CREATE INDEX bso_expires ON bso (expires) WHERE expires IS NOT NULL`);
     // Not logged: until its commit a batch is nothing that was promised, and an append waits for no disk.
     await db.query(`

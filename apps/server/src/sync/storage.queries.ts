@@ -61,10 +61,14 @@ export function listStatement(place: Place, query: ListQuery): Statement {
   const { legacy } = query;
   const limit = value(query.limit === 0 ? 0 : query.limit + 1);
   const skip = legacy && !query.after && legacy.skip > 0 ? ` OFFSET ${value(legacy.skip)}` : '';
+  // No index has the order of sortindex: all of the collection is sorted, so without its payloads.
+  const isNarrow = query.full && query.sort === 'index';
   const [columns, payload] = query.full
     ? [
-        `r.payload, sum(r.bytes) OVER (ORDER BY ${sorting} ROWS UNBOUNDED PRECEDING) - r.bytes AS offset_bytes`,
-        `CASE WHEN b.offset_bytes < ${value(place.chunkBytes)} THEN b.payload END`,
+        `${isNarrow ? '' : 'r.payload, '}sum(r.bytes) OVER (ORDER BY ${sorting} ROWS UNBOUNDED PRECEDING) - r.bytes AS offset_bytes`,
+        isNarrow
+          ? 'p.payload'
+          : `CASE WHEN b.offset_bytes < ${value(place.chunkBytes)} THEN b.payload END`,
       ]
     : ['0 AS offset_bytes', `''`];
   const [inner, outer] = legacy
@@ -82,7 +86,13 @@ export function listStatement(place: Place, query: ListQuery): Statement {
           WHERE c.uid IS NOT NULL AND ${filters.join(' AND ')}
           ORDER BY ${sorting}
           LIMIT ${limit}${skip}
-       ) b ON true
+       ) b ON true${
+         isNarrow
+           ? `
+       LEFT JOIN bso p ON b.offset_bytes < ${value(place.chunkBytes)}
+         AND p.uid = $1 AND p.collection = $2 AND p.id = b.id`
+           : ''
+       }
       ORDER BY b.place ${order}, b.id ${order}`,
     parameters,
   ];
