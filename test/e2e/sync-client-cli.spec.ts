@@ -231,6 +231,13 @@ describe('lockstep sync', () => {
     });
   });
 
+  it('leaves no key behind when the person signs out', async () => {
+    const folder = join(home, 'laptop', 'lockstep', 'default');
+    expect(await readdir(folder)).toContain('sync-key.json');
+    await laptop.cli.json('sign-out');
+    expect(await readdir(folder)).not.toContain('sync-key.json');
+  });
+
   it('ends with 4 when a record does not pass a check', async () => {
     const store = await alice.store();
     const unmodifiedSince = (await store.times()).get('tasks') ?? 0;

@@ -85,7 +85,7 @@ export async function withStore<T>(
   if (found?.isDirectory() !== true) throw new Refused(`${folder} is no folder.`, 2);
   const { app, email, sessionToken } = await new CredentialsFile(options.profile).read();
   const server = Server.known(app.server, app.realm, nodePlatform);
-  const keyPath = join(configFolder(), options.profile, 'sync-key.json');
+  const keyPath = keyPathOf(options.profile);
   const key = await syncKey(keyPath, { server, uid: app.uid, email }, options);
   await makePrivateFolder(join(folder, OWN_FOLDER));
   const path = join(folder, OWN_FOLDER, 'state.json');
@@ -100,6 +100,13 @@ export async function withStore<T>(
     await removePrivateFile(keyPath);
     throw new Refused('The keys of the account have changed. Run it again, with the password.');
   }
+}
+
+const keyPathOf = (profile: string) => join(configFolder(), profile, 'sync-key.json');
+
+/** Removes the Sync key that a profile keeps. */
+export function forgetSyncKey(profile: string): Promise<void> {
+  return removePrivateFile(keyPathOf(profile));
 }
 
 /** The key that this profile keeps, or the one that the password gives. */

@@ -3,6 +3,7 @@ import { Account, ClientError, Server } from '#lib/client';
 import { CredentialsFile } from '../credentials.ts';
 import { nodePlatform } from '../node-platform.ts';
 import { type Common, withExamples, tell } from '../options.ts';
+import { forgetSyncKey } from '../sync-device.ts';
 
 /** `lockstep sign-out` */
 export const signOut = withExamples(
@@ -19,6 +20,7 @@ export const signOut = withExamples(
     // A session that the server has ended already is what was wanted.
     if (!(error instanceof ClientError) || error.status !== 401) throw error;
   }
+  await forgetSyncKey(options.profile);
   await file.forget();
   tell(options, { email, signedIn: false }, `${email} is signed out.`);
 });

@@ -74,7 +74,6 @@ export class SyncStore {
   #token: { token: StorageToken; until: number } | undefined;
   #limits: StoreLimits | undefined;
   #pauseUntil = 0;
-  #quotaLeft: number | undefined;
 
   constructor({ server, sessionToken, key }: SyncCredentials) {
     this.#server = server;
@@ -89,11 +88,6 @@ export class SyncStore {
         return response;
       },
     });
-  }
-
-  /** KiB that the collection last written to can still take; undefined while the server does not say. */
-  get quotaLeft(): number | undefined {
-    return this.#quotaLeft;
   }
 
   /** Seconds since 1970, on this device. */
@@ -275,8 +269,6 @@ export class SyncStore {
     );
     const until = this.#server.platform.now() + Math.ceil(seconds) * 1000;
     if (seconds > 0) this.#pauseUntil = Math.max(this.#pauseUntil, until);
-    const left = headers.get('x-weave-quota-remaining');
-    if (left !== null) this.#quotaLeft = Number(left);
   }
 }
 
