@@ -66,7 +66,7 @@ async function measure(parts: {
       const rest = isDirect ? ms - inDatabase : ms - http;
       print(
         ...([`${i + 1} ${name}`, ms.toFixed(0), share(rest), share(http)] as const),
-        isDirect ? `${share(inDatabase)} (read directly)` : share(Math.min(inDatabase, http)),
+        isDirect ? `${share(inDatabase)} direct` : share(Math.min(inDatabase, http)),
       );
     }
   } finally {
@@ -86,6 +86,6 @@ async function activeMs(database: pg.Client): Promise<number> {
 }
 
 function print(step: string, ...columns: readonly string[]): void {
-  const cells = columns.map((text) => text.padStart(14));
+  const cells = columns.map((text) => text.padStart(16));
   process.stdout.write(`${step.padEnd(48)}${cells.join('')}\n`);
 }

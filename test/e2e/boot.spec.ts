@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -216,6 +217,23 @@ describe('The embedded default', () => {
     expect(second.stderr).toBe(words);
     expect((await fetch(`${first.url}/readyz`)).status).toBe(200);
     await first.stop();
+  });
+
+  it('refuses a second server on its folder also beside another database', async () => {
+    const data = dataDir();
+    const name = `boot_${randomUUID().replaceAll('-', '')}`;
+    await query(testDatabase, `CREATE DATABASE ${name}`);
+    const own = new URL(testDatabase);
+    own.pathname = `/${name}`;
+    const start = async () =>
+      LaunchedServer.start({ PORT: await port(), DATA_DIR: data, DATABASE_URL: own.href });
+    const first = await start();
+    await first.event('listening');
+    const second = await start();
+    expect(await second.ended).toBe(1);
+    expect(second.stderr).toContain(`already uses ${data}`);
+    await first.stop();
+    await query(testDatabase, `DROP DATABASE ${name}`);
   });
 
   it('leaves no PostgreSQL behind when it is killed, and finds its data again', async () => {

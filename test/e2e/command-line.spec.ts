@@ -85,6 +85,10 @@ it.each([
   expect(json.stdout).toBe('');
 });
 
+it('Says its version', async () => {
+  expect((await lockstep(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
 it('Secrets lie in no folder that a relative path leads to, and no password is empty', async () => {
   await writeFile(join(folder, 'empty'), '\n');
   const away = ['sign-in', 'a@example.org', '--url', url, '--password-file', 'empty'];
@@ -162,6 +166,10 @@ describe('against a server', () => {
     const title = 'Net\u001b[2Jflix';
     await run('alice', 'share-password', title, '--to', bob.email, '--secret-file', 'secret');
     await run('alice', 'share', 'photo.txt', '--to', bob.email);
+    const nobody = 'nobody@example.org';
+    const sought = await lockstep(['--profile', 'alice', 'keys', 'find', bob.email, nobody]);
+    expect([sought.code, sought.stdout.split('  ')[0]]).toEqual([1, bob.email]);
+    expect(sought.stderr).toBe(`lockstep: Nobody uses this app at ${nobody}.\n`);
     const shown = (await run('bob', 'inbox')).trimEnd().split('\n');
     expect(shown.map((line) => line.slice(22))).toEqual([
       `  item  from ${alice.uid} (first contact)  Net\\u{1b}[2Jflix`,

@@ -20,12 +20,30 @@ export async function readPassword(source: PasswordSource, ask: string): Promise
   return password;
 }
 
+/**
+ * A password that is made now. Nobody can get into an account whose password was mistyped, so a person is asked for
+ * it twice.
+ *
+ * @throws Refused as `readPassword`, and when the two differ
+ */
+export async function readNewPassword(source: PasswordSource, email: string): Promise<string> {
+  const password = await readPassword(source, `New password for ${email}: `);
+  if (isAsked(source)) {
+    const again = await readPassword(source, 'Once more: ');
+    if (again !== password) throw new Refused('The two passwords differ.', 2);
+  }
+  return password;
+}
+
+function isAsked({ passwordFile }: PasswordSource): boolean {
+  return passwordFile === undefined && (process.env['LOCKSTEP_PASSWORD'] ?? '') === '';
+}
+
 async function readFrom({ passwordFile }: PasswordSource, ask: string): Promise<string> {
   if (passwordFile !== undefined) {
     return (await readFile(passwordFile, 'utf8')).replace(/\r?\n$/, '');
   }
-  const given = process.env['LOCKSTEP_PASSWORD'];
-  if (given !== undefined && given !== '') return given;
+  if (!isAsked({ passwordFile })) return process.env['LOCKSTEP_PASSWORD'] ?? '';
   return prompt(ask, 'No password: set LOCKSTEP_PASSWORD, or give --password-file.');
 }
 

@@ -10,7 +10,10 @@ import { Hex32, Uid } from './text.ts';
 export const Email = z
   .string()
   .max(256)
-  .regex(/^[^\s@\p{C}<>()[\]\\,;:"]{1,64}@[^\s@\p{C}<>()[\]\\,;:"]{1,255}$/u)
+  .regex(
+    /^[^\s@\p{C}<>()[\]\\,;:"]{1,64}@[^\s@\p{C}<>()[\]\\,;:"]{1,255}$/u,
+    'Must be an address like name@example.org',
+  )
   .refine((email) => email === email.normalize('NFKC'), 'Must be in Unicode form NFKC');
 
 /** POST /auth/v1/account/create */

@@ -20,12 +20,13 @@ export const get = withExamples(
   const body = await find(device, id);
   if (!body) throw new Refused(`There is no file or share ${id}.`);
   if (body.typ === 'item') {
+    if (out !== undefined) throw new Refused('A password is shown, not written to a file.', 2);
     tell(options, body, secretLines(body));
     return;
   }
   const path = await download(device, body, out);
   const { size, sha256 } = body;
-  tell(options, { path, size, sha256 }, `${path}  ${size} bytes, SHA-256 as shared`);
+  tell(options, { path, size, sha256 }, `${path}  ${size} bytes, SHA-256 as it was stored`);
 });
 
 async function find({ files, sharing }: Device, id: string): Promise<ShareBody | undefined> {

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { OwnPair } from '#lib/client';
 import { Device } from '../device.ts';
 import { type Common, withExamples, tell } from '../options.ts';
+import { Refused } from '../refused.ts';
 
 function show(options: Common, { list, identity, publicJwk }: OwnPair): void {
   const facts = {
@@ -44,7 +45,9 @@ const find = withExamples(
     ...{ email, uid, key: publicJwk.kid, isNew },
   }));
   const lines = people.map(({ email, uid, key }) => `${email}  ${uid}  ${key}`);
-  tell(options, people, lines.length > 0 ? lines : 'Nobody was found.');
+  if (lines.length > 0 || options.json === true) tell(options, people, lines);
+  const missing = addresses.filter((email) => !found.has(email));
+  if (missing.length > 0) throw new Refused(`Nobody uses this app at ${missing.join(', ')}.`);
 });
 
 /** `lockstep keys publish|show|find` */

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { Account } from '#lib/client';
 import { Device, meet } from '../device.ts';
 import { type Common, withExamples, tell } from '../options.ts';
-import { readPassword } from '../password.ts';
+import { readNewPassword } from '../password.ts';
 
 interface Options extends Common {
   invitation?: string;
@@ -22,7 +22,7 @@ export const signUp = withExamples(
 ).action(async (email: string, _: unknown, command: Command) => {
   const options = command.optsWithGlobals<Options>();
   const server = await meet(options);
-  const password = await readPassword(options, `New password for ${email}: `);
+  const password = await readNewPassword(options, email);
   const account = await Account.signUp(server, { email, password, invitation: options.invitation });
   const { uid } = account;
   if (await account.isVerified()) {

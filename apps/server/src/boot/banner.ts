@@ -27,7 +27,7 @@ export function announce(about: {
         : `embedded PostgreSQL, the default (running ${postgresHow}); set DATABASE_URL for your own`,
     signUp: policies[config.signUp],
     limits: limitsInWords(config),
-    next: 'npm run demo',
+    next: config.signUp === 'invite' ? 'npx lockstep invite <address>' : 'npm run demo',
   };
   // Said once, on standard output alone: the log is kept, and an invitation is a secret.
   if (invitation !== undefined) {

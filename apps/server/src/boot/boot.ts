@@ -23,7 +23,7 @@ export async function boot(
   const config = readConfig(environment);
   const isEmbedded = config.databaseUrl === undefined;
   openFolder(config.dataDir);
-  if (isEmbedded) shutdown.first(lockFolder(config.dataDir));
+  shutdown.first(lockFolder(config.dataDir));
 
   const logs = new Logs({
     format: config.logFormat ?? (process.stdout.isTTY ? 'text' : 'json'),

@@ -28,7 +28,8 @@ function makeFolder(path: string): void {
 }
 
 /**
- * Keeps a second server off this folder, as two PostgreSQL on one cluster would destroy it.
+ * Keeps a second server off this folder: two PostgreSQL on one cluster would destroy it, and a
+ * server that starts clears away what it takes for unfinished uploads of its predecessor.
  * The lock is a file that names a process; it is void when that process is gone.
  *
  * @returns what gives the folder free
