@@ -176,6 +176,12 @@ describe('Bad input', () => {
     const { message } = JSON.parse(reply.text) as { message: string };
     expect(message).toMatch(/email: .+\. authPW: /);
     expect(message).not.toContain('somebody');
+    const code = await replyOf('/auth/v1/recovery_email/verify_code', {
+      method: 'POST',
+      body: JSON.stringify({ uid: 'a', code: 'b' }),
+      headers: { 'content-type': 'application/json' },
+    });
+    expect(JSON.parse(code.text)).toMatchObject({ message: 'uid: Malformed. code: Malformed' });
   });
 
   it('never says what a crash was', async () => {

@@ -1,6 +1,7 @@
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import { fxaError } from './accounts/fxa-error.ts';
 import { oauthError } from './oauth/oauth-error.ts';
 import { type ErrorFormats, FailureFilter } from './platform/failure.filter.ts';
@@ -11,6 +12,12 @@ import { attendRequests, secure } from './platform/requests.ts';
 import { ServerModule } from './server.module.ts';
 import { legacyWeave, weave } from './sync/weave.ts';
 import { tokenError } from './token/token-error.ts';
+
+// Nobody who typed an address wants to read a regular expression.
+z.config({
+  customError: (issue) =>
+    issue.code === 'invalid_format' && issue.format === 'regex' ? 'Malformed' : undefined,
+});
 
 /** Which API answers refusals in which format. The first match wins. */
 const formats: ErrorFormats = [
