@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ClientError, IntegrityError, SyncStop } from '#lib/client';
 import { accept } from './commands/accept.ts';
@@ -7,6 +8,7 @@ import { invite } from './commands/invite.ts';
 import { keys } from './commands/keys.ts';
 import { legacyPassword } from './commands/legacy-password.ts';
 import { ls } from './commands/ls.ts';
+import { nodes } from './commands/nodes.ts';
 import { put } from './commands/put.ts';
 import { rm } from './commands/rm.ts';
 import { share } from './commands/share.ts';
@@ -17,13 +19,17 @@ import { signOut } from './commands/sign-out.ts';
 import { signUp } from './commands/sign-up.ts';
 import { sync } from './commands/sync.ts';
 import { syncStore } from './commands/sync-store.ts';
+import { users } from './commands/users.ts';
 import { verify } from './commands/verify.ts';
 import { whoami } from './commands/whoami.ts';
 import { addCommonOptions } from './options.ts';
 import { printable, printableJson } from './printable.ts';
 import { Refused } from './refused.ts';
 
+const PACKAGE = new URL('../../../../package.json', import.meta.url);
+const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string };
 const program = addCommonOptions(new Command('lockstep'))
+  .version(version)
   .description('Files and secrets that the server cannot read.')
   .addHelpText(
     'after',
@@ -42,7 +48,7 @@ for (const command of [
   ...[signUp, verify, signIn, signOut, whoami, keys],
   ...[put, ls, get, rm],
   ...[share, sharePassword, inbox, accept, shares, invite],
-  ...[sync, syncStore, legacyPassword],
+  ...[sync, syncStore, legacyPassword, nodes, users],
 ]) {
   program.addCommand(command);
 }
@@ -83,5 +89,8 @@ function asJson(error: unknown): string {
 }
 
 function wordsOf(error: unknown): string {
+  if (error instanceof ClientError && error.code === 'invalid_grant') {
+    return 'The sign-in has ended: lockstep sign-in EMAIL';
+  }
   return error instanceof Error ? error.message : String(error);
 }

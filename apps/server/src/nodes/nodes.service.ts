@@ -9,6 +9,9 @@ import { StorageNodeEntity } from './storage-node.entity.ts';
 /** The storage of this process, when it has some. Its address is PUBLIC_URL. */
 const OWN_NODE = 'local';
 
+/** Of a DataSource that this service works on. */
+export const nodeTables = [StorageNodeEntity];
+
 /** What each release of capacity gives a node, as a share of its capacity. */
 const RELEASE_RATE = 0.1;
 const RELEASES_MAX = 5;
@@ -61,6 +64,16 @@ export class NodesService implements OnApplicationBootstrap {
   /** Its public address, without a slash at the end. */
   addressOf({ url }: StorageNodeEntity): string {
     return url ?? this.config.at('');
+  }
+
+  /** In one word, for the operator. */
+  stateOf({ url, downed, draining, backoffUntil, seenAt }: StorageNodeEntity): string {
+    const now = this.clock.now();
+    const [since] = this.alive();
+    if (draining) return 'draining';
+    if (downed) return 'downed';
+    if (url !== null && !(seenAt && seenAt > since)) return 'away';
+    return backoffUntil && backoffUntil > now ? 'backoff' : 'up';
   }
 
   /**

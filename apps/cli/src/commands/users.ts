@@ -1,0 +1,20 @@
+import { Command } from 'commander';
+import { addDataOption, runNodesTask } from '../operator.ts';
+import { withExamples } from '../options.ts';
+
+const move = withExamples(
+  addDataOption(
+    new Command('move')
+      .description('move the stores of a user to another node, while they are in use')
+      .argument('<uid>', 'of an account, 32 hex digits; or of one store, a number')
+      .option('--to <node>', 'name or address (default: where a new user would go)'),
+  ),
+  ['users move 4711 --to https://storage-2.example.org'],
+).action((user: string, { to }: { to?: string }, command: Command) =>
+  runNodesTask(command, { action: 'move', user, to }),
+);
+
+/** `lockstep users move UID`, for the operator */
+export const users = new Command('users')
+  .description('users and their storage nodes; for the operator, on the machine of the front')
+  .addCommand(move);

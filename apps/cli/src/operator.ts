@@ -1,0 +1,36 @@
+import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import type { Common } from './options.ts';
+
+const PROGRAM = fileURLToPath(new URL('../../server/src/token/nodes.main.js', import.meta.url));
+/** Where `npm start` runs, and `./data` is. */
+const CLONE = fileURLToPath(new URL('../../../../', import.meta.url));
+
+/** For commands that are the operator's, on the machine of the front. */
+export const addDataOption = (command: Command): Command =>
+  command.option(
+    '--data <dir>',
+    'the data folder of the server (default: DATA_DIR, or ./data of the clone)',
+  );
+
+/** Has the server's own program do something about nodes; its exit code becomes ours. */
+export async function runNodesTask(command: Command, task: object): Promise<void> {
+  const { json, data } = command.optsWithGlobals<Common & { data?: string }>();
+  const child = spawn(
+    process.execPath,
+    [PROGRAM, JSON.stringify({ ...task, json: json === true })],
+    {
+      cwd: CLONE,
+      env: { ...process.env, ...(data !== undefined && { DATA_DIR: resolve(data) }) },
+      stdio: 'inherit',
+    },
+  );
+  process.exitCode = await new Promise<number>((done, failed) => {
+    child.once('error', failed);
+    child.once('exit', (code) => {
+      done(code ?? 1);
+    });
+  });
+}
