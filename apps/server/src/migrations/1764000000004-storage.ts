@@ -1,5 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
-import { APPEND, CLEAR, COMMIT, DELETE, PURGE, SEEN_UNTIL, WRITE } from './storage-functions.ts';
+import { CLEAR, DELETE, PURGE } from './storage-deletions.ts';
+import { APPEND, COMMIT, SEEN_UNTIL, WRITE } from './storage-functions.ts';
 
 /** Sync storage. Times are hundredths of a second since 1970. */
 export class Storage1764000000004 implements MigrationInterface {
