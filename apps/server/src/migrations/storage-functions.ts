@@ -31,8 +31,17 @@ const lockCollection = `
 const records = `unnest(p_ids, p_payloads, p_sortindexes, p_ttls, p_parents, p_predecessors)
        AS g (id, payload, sortindex, ttl, parentid, predecessorid)`;
 
+/**
+ * Each record with the one it replaces, found by the primary key whatever the statistics say: `=`
+ * would fit bso_modified as well, and reading a collection once for each record takes 11 s for
+ * 10,000. Only the primary key gives a range of ids in their order.
+ */
 const withOld = (source: string) => `${source}
-      LEFT JOIN bso o ON o.uid = p_uid AND o.collection = p_collection AND o.id = g.id`;
+      LEFT JOIN LATERAL (
+        SELECT * FROM bso b
+         WHERE b.uid = p_uid AND b.collection = p_collection AND b.id >= g.id AND b.id <= g.id
+         ORDER BY b.id LIMIT 1
+      ) o ON true`;
 const lives = `(o.id IS NOT NULL AND (o.expires IS NULL OR o.expires > p_now))`;
 /** A new lifetime alone is no news for whoever polls; in 1.1, nothing is but a payload. */
 const keepsTime = `(${lives} AND g.payload IS NULL AND (p_legacy OR g.sortindex IS NULL))`;
