@@ -1,7 +1,11 @@
 import { journey } from './journey.ts';
+import { scaleOut } from './scale-out.ts';
 
 /** One entry for each number in the documents. */
-const benches: Readonly<Record<string, (rest: readonly string[]) => Promise<void>>> = { journey };
+const benches: Readonly<Record<string, (rest: readonly string[]) => Promise<void>>> = {
+  journey,
+  'scale-out': scaleOut,
+};
 
 const [name = '', ...rest] = process.argv.slice(2);
 const bench = benches[name];

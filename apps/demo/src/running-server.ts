@@ -23,9 +23,13 @@ export class RunningServer {
    * Starts the server and waits until it answers.
    *
    * @param dataDir - kept; without it, a temporary folder that goes away with the server
+   * @param environment - goes over this process's own
    * @throws Error with the server's own words when it does not start
    */
-  static async start(dataDir?: string): Promise<RunningServer> {
+  static async start(
+    dataDir?: string,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<RunningServer> {
     const folder = dataDir ?? (await mkdtemp(join(tmpdir(), 'lockstep-demo-')));
     const port = await freePort();
     const logs = join(folder, 'logs');
@@ -33,6 +37,7 @@ export class RunningServer {
     const child = spawn(process.execPath, ['--enable-source-maps', MAIN], {
       env: {
         ...process.env,
+        ...environment,
         ...{ HOST: 'localhost', PORT: String(port), PUBLIC_URL: `http://localhost:${port}` },
         ...{ DATA_DIR: folder, LOG_FORMAT: 'json' },
       },
@@ -59,6 +64,11 @@ export class RunningServer {
     }
     await server.stop();
     throw new Error(`The server did not start. ${complaint.trim()}`);
+  }
+
+  /** Of the server's process. */
+  get pid(): number {
+    return this.process.pid ?? 0;
   }
 
   /** Stops the server as an operator would, and removes a temporary folder. */
