@@ -143,6 +143,19 @@ describe('kill -9', () => {
     expect(begun.status).toBe(202);
   });
 
+  it('is followed by a start below a path, which says what works there', async () => {
+    const other = LaunchedServer.start({
+      PORT: String(await freePort()),
+      DATA_DIR: join(folder, 'other'),
+      DATABASE_URL: database.url,
+      PUBLIC_URL: 'https://example.org/base',
+    });
+    const { warning } = await other.event('listening');
+    expect(warning).toMatch(/PUBLIC_URL has a path/);
+    expect(await server.event('listening')).not.toHaveProperty('warning');
+    await other.stop('SIGKILL');
+  });
+
   async function pidFile(): Promise<string> {
     const client = new pg.Client({ connectionString: database.url });
     await client.connect();

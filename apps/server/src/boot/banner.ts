@@ -8,6 +8,9 @@ const policies = {
   closed: 'closed',
 };
 
+const BELOW_A_PATH =
+  'PUBLIC_URL has a path: storage and tokens work below it, sign-in pages and pairing do not';
+
 /** Says, once the server answers, what an operator wants to know first. */
 export function announce(about: {
   config: Config;
@@ -27,6 +30,7 @@ export function announce(about: {
         : `embedded PostgreSQL, the default (running ${postgresHow}); set DATABASE_URL for your own`,
     signUp: policies[config.signUp],
     limits: limitsInWords(config),
+    ...(config.publicUrl.pathname !== '/' && { warning: BELOW_A_PATH }),
     next: config.signUp === 'invite' ? 'npx lockstep invite <address>' : 'npm run demo',
   };
   // Said once, on standard output alone: the log is kept, and an invitation is a secret.
@@ -48,6 +52,7 @@ export function announce(about: {
     `  database  ${facts.database}`,
     `  sign-up   ${facts.signUp}`,
     ...facts.limits.map((limit, i) => `  ${i === 0 ? 'limits' : '      '}    ${limit}`),
+    ...(facts.warning === undefined ? [] : ['', `  ${facts.warning}`]),
     '',
     `  Try next: ${facts.next}      Stop: Ctrl-C`,
     '',
