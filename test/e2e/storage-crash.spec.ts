@@ -149,6 +149,7 @@ describe('kill -9', () => {
       DATA_DIR: join(folder, 'other'),
       DATABASE_URL: database.url,
       PUBLIC_URL: 'https://example.org/base',
+      SIGN_UP: 'closed',
     });
     const { warning } = await other.event('listening');
     expect(warning).toMatch(/PUBLIC_URL has a path/);
