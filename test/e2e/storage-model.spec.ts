@@ -206,10 +206,7 @@ async function modernStep(user: StorageClient, store: Store, step: ModernStep): 
     String(answer.headers['x-last-modified']);
   if ('fields' in step) {
     const stored = found?.records.get(step.id);
-    const own = headersFor(
-      step.condition,
-      lives(stored) ? stored.modified : undefined,
-    );
+    const own = headersFor(step.condition, lives(stored) ? stored.modified : undefined);
     const put = await user.put(`${at}/${encodeURIComponent(step.id)}`, step.fields, own.headers);
     expect(put.status).toBe(own.isRefused ? 412 : 200);
     if (own.isRefused) return;
@@ -288,7 +285,7 @@ async function legacyStep(user: LegacyClient, store: Store, step: LegacyStep): P
   const collection = collectionOf(store, step.name);
   const { records } = collection;
   const modified = records.size > 0 ? collection.modified : undefined;
-  const wanted = 'condition' in step ? (step.condition) : 'none';
+  const wanted = 'condition' in step ? step.condition : 'none';
   const { headers, isRefused } = headersFor(wanted, modified);
   const status = isRefused ? 412 : 200;
   if ('fields' in step) {
