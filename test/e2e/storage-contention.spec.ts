@@ -165,8 +165,8 @@ it('a hundred slow readers hold neither memory nor a connection of the database'
     );
     return busy === 0;
   });
-  // Of 12 MB each: 1.2 GB if it were held.
-  expect(held() - before).toBeLessThan(150 * 1024 * 1024);
+  // Of 12 MB each: 1.2 GB if it were held. What was not collected yet counts, too.
+  expect(held() - before).toBeLessThan(400 * 1024 * 1024);
 
   // Who takes up reading gets the rest as it was, without what was changed.
   const socket = sockets[0] ?? new Socket();
