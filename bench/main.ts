@@ -1,10 +1,12 @@
 import { journey } from './journey.ts';
 import { scaleOut } from './scale-out.ts';
+import { sync } from './sync/sync.ts';
 
 /** One entry for each number in the documents. */
 const benches: Readonly<Record<string, (rest: readonly string[]) => Promise<void>>> = {
   journey,
   'scale-out': scaleOut,
+  sync,
 };
 
 const [name = '', ...rest] = process.argv.slice(2);
