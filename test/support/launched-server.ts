@@ -33,9 +33,17 @@ export class LaunchedServer {
     for (const { process } of LaunchedServer.launched) process.kill('SIGKILL');
   }
 
-  /** Nothing of this process's environment reaches it but the path. */
-  static start(environment: Record<string, string> & { PORT: string }): LaunchedServer {
-    const child = spawn(process.execPath, ['dist/apps/server/src/main.js'], {
+  /**
+   * Nothing of this process's environment reaches it but the path.
+   *
+   * @param through - a command that becomes the one that follows it
+   */
+  static start(
+    environment: Record<string, string> & { PORT: string },
+    through: readonly string[] = [],
+  ): LaunchedServer {
+    const [program = '', ...rest] = [...through, process.execPath, 'dist/apps/server/src/main.js'];
+    const child = spawn(program, rest, {
       env: { PATH: process.env.PATH, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
