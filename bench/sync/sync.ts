@@ -1,3 +1,4 @@
+import { benchBeside } from './beside.ts';
 import { benchHttp } from './http.ts';
 import { readOptions } from './options.ts';
 import { machine, say } from './report.ts';
@@ -10,4 +11,5 @@ export async function sync(rest: readonly string[]): Promise<void> {
   say(machine(), '');
   if (options.parts.has('sql')) await benchSql(options);
   if (options.parts.has('http')) await benchHttp(options);
+  if (options.parts.has('beside')) await benchBeside(options);
 }
