@@ -42,7 +42,7 @@ export class LaunchedServer {
     environment: Record<string, string> & { PORT: string },
     through: readonly string[] = [],
   ): LaunchedServer {
-    const [program = '', ...rest] = [...through, process.execPath, 'dist/apps/server/src/main.js'];
+    const [program, ...rest] = [...through, process.execPath, 'dist/apps/server/src/main.js'];
     const child = spawn(program, rest, {
       env: { PATH: process.env.PATH, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
