@@ -183,7 +183,10 @@ const stage = `
          COALESCE(sum(COALESCE(octet_length(g.payload), s.bytes, 0) - COALESCE(s.bytes, 0)), 0)
     INTO more, grown
     FROM ${records}
-    LEFT JOIN batch_bso s ON s.batch = p_batch AND s.id = g.id;
+    -- one by one: a plan that was made for an empty table would read the whole batch for each part
+    LEFT JOIN LATERAL (
+      SELECT * FROM batch_bso b WHERE b.batch = p_batch AND b.id = g.id LIMIT 1
+    ) s ON true;
   IF staged.records + more > p_records_max OR staged.bytes + grown > p_bytes_max THEN
     outcome := 'too-large';
     RETURN;
