@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import type { DataSource } from 'typeorm';
 import {
   deriveIdentity,
   generateEncryptionKey,
@@ -7,6 +8,7 @@ import {
   wrapPrivateKey,
 } from '#lib/crypto';
 import { type Api, apiByScope, type ApiScope, audiences, KEY_LIST_TYPE } from '#lib/protocol';
+import type { Clock } from '../../apps/server/src/platform/clock.ts';
 import type { TestServer } from './test-server.ts';
 
 /** A random id as clients choose them: 22 characters. */
@@ -30,7 +32,7 @@ export interface TestCaller {
  * tests of APIs that take a bearer token and do not care how it was obtained.
  */
 export async function caller(
-  server: TestServer,
+  server: { db: DataSource; clock: Clock },
   { clientId = 'demo-app', uid = randomBytes(16).toString('hex'), verified = true } = {},
 ): Promise<TestCaller> {
   const email = `${uid}@example.org`;
@@ -63,7 +65,11 @@ export async function caller(
 const scopesOf = (api: Api) =>
   (Object.keys(apiByScope) as ApiScope[]).filter((scope) => apiByScope[scope] === api);
 
-async function insertToken(server: TestServer, token: string, payload: object): Promise<void> {
+async function insertToken(
+  server: { db: DataSource; clock: Clock },
+  token: string,
+  payload: object,
+): Promise<void> {
   const expires = new Date(server.clock.now().getTime() + 3_600_000);
   const grantKey = randomId();
   await server.db.query(

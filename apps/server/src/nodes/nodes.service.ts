@@ -91,6 +91,10 @@ export class NodesService implements OnApplicationBootstrap {
       ]);
       if (kept) return kept.name;
     }
+    // One after the other, or many at once would all find the same node the emptiest.
+    await tx.query(
+      `SELECT pg_advisory_xact_lock(hashtextextended('storage-node:' || current_schema(), 0))`,
+    );
     for (let releases = 0; releases <= RELEASES_MAX; releases++) {
       const [node] = await taken(
         tx,
