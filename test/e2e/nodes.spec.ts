@@ -114,23 +114,23 @@ describe('storage nodes', () => {
   });
 
   it('are known by their names, also at another address', async () => {
-    const { registry, names, nodes } = cluster;
+    const { nodeTable, names, nodes } = cluster;
     const [name = ''] = names;
     const url = nodes[0]?.url ?? '';
     const health = { name, url, capacity: 100_000 };
-    await expect(registry.add({ ...health, name: 'other' }, true)).rejects.toMatchObject({
+    await expect(nodeTable.add({ ...health, name: 'other' }, true)).rejects.toMatchObject({
       code: 'conflict',
     });
-    await registry.add({ ...health, url: 'http://localhost:1' }, true);
-    expect((await registry.get(name)).url).toBe('http://localhost:1');
-    await registry.add(health, true);
+    await nodeTable.add({ ...health, url: 'http://localhost:1' }, true);
+    expect((await nodeTable.get(name)).url).toBe('http://localhost:1');
+    await nodeTable.add(health, true);
     await expect(
-      registry.add({ ...health, name: 'local', url: 'http://localhost:2' }, true),
+      nodeTable.add({ ...health, name: 'local', url: 'http://localhost:2' }, true),
     ).rejects.toMatchObject({ code: 'conflict' });
   });
 
   it('get nobody new when downed or in backoff, and go on serving', async () => {
-    const { registry, names, front } = cluster;
+    const { nodeTable, names, front } = cluster;
     const user = await cluster.user();
     const { node } = await user.connect();
     const name = names[cluster.nodes.indexOf(node)] ?? '';
@@ -138,10 +138,10 @@ describe('storage nodes', () => {
       const users = await Promise.all(Array.from({ length: 6 }, () => cluster.user()));
       return Promise.all(users.map(async (one) => (await one.connect()).node));
     };
-    await registry.set(name, { downed: true });
+    await nodeTable.set(name, { downed: true });
     expect(await homesOfNewUsers()).not.toContain(node);
     expect((await user.connect()).node).toBe(node);
-    await registry.set(name, {
+    await nodeTable.set(name, {
       ...{ downed: false },
       backoffUntil: new Date(front.clock.now().getTime() + 500_000),
     });
@@ -149,7 +149,7 @@ describe('storage nodes', () => {
     const backoff = Number((await user.visit()).headers['x-backoff']);
     expect(backoff).toBeGreaterThan(400);
     expect(backoff).toBeLessThanOrEqual(500);
-    await registry.set(name, { backoffUntil: null });
+    await nodeTable.set(name, { backoffUntil: null });
     expect((await user.visit()).headers['x-backoff']).toBeUndefined();
   });
 
@@ -160,11 +160,11 @@ describe('storage nodes', () => {
       const first = await user.connect();
       await first.put('/storage/c/a', { payload: 'x' });
       const name = own.names[own.nodes.indexOf(first.node)] ?? '';
-      await expect(own.registry.remove(name, false)).rejects.toMatchObject({ code: 'conflict' });
-      await expect(own.registry.remove('nobody', false)).rejects.toMatchObject({
+      await expect(own.nodeTable.remove(name, false)).rejects.toMatchObject({ code: 'conflict' });
+      await expect(own.nodeTable.remove('nobody', false)).rejects.toMatchObject({
         code: 'not-found',
       });
-      await own.registry.remove(name, true);
+      await own.nodeTable.remove(name, true);
       // The same key, which is no old one, and an empty store.
       const second = await user.connect();
       expect(second.node).not.toBe(first.node);
@@ -188,7 +188,7 @@ describe('storage nodes', () => {
         errors: [{ description: 'No storage node has room.' }],
       });
       expect(refused?.headers['retry-after']).toBe('600');
-      expect((await own.registry.list()).map((node) => node.currentLoad)).toEqual([2, 2]);
+      expect((await own.nodeTable.list()).map((node) => node.currentLoad)).toEqual([2, 2]);
     } finally {
       await own.stop();
     }
@@ -224,7 +224,7 @@ describe('a key that took the place of another', () => {
     await old.put('/storage/c/a', { payload: 'x' });
     await old.post('/storage/c?batch=true', [{ id: 'b', payload: 'y' }]);
     const load = async () =>
-      (await cluster.registry.list()).reduce((sum, node) => sum + node.currentLoad, 0);
+      (await cluster.nodeTable.list()).reduce((sum, node) => sum + node.currentLoad, 0);
     const before = await load();
     user.keyId = `20-${randomId()}`;
     const next = await user.connect();
@@ -627,9 +627,9 @@ describe('a move', () => {
     await expect(move(client.uid, own)).rejects.toMatchObject({ code: 'conflict' });
     await expect(move(client.uid, 'nobody')).rejects.toMatchObject({ code: 'not-found' });
     await expect(move(77_777_777)).rejects.toMatchObject({ code: 'not-found' });
-    await cluster.registry.set(other, { downed: true });
+    await cluster.nodeTable.set(other, { downed: true });
     await expect(move(client.uid, other)).rejects.toMatchObject({ code: 'conflict' });
-    await cluster.registry.set(other, { downed: false });
+    await cluster.nodeTable.set(other, { downed: false });
     expect(await cluster.front.db.query(`SELECT FROM store_move`)).toEqual([]);
     const twice = await Promise.allSettled([move(client.uid, other), move(client.uid, other)]);
     expect(twice.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
@@ -659,8 +659,8 @@ describe('a server with its own storage', () => {
     const server = await TestServer.start({ SYNC_MASTER_SECRET });
     const node = await Cluster.startNode(server.url);
     try {
-      const registry = server.app.get(NodesService);
-      expect((await registry.list()).map(({ name }) => name)).toEqual(['local']);
+      const nodeTable = server.app.get(NodesService);
+      expect((await nodeTable.list()).map(({ name }) => name)).toEqual(['local']);
       const who = await caller(server);
       const visit = async () =>
         StorageToken.parse(
@@ -681,7 +681,7 @@ describe('a server with its own storage', () => {
       expect(before.api_endpoint).toContain(server.url);
       await clientOf(before).put('/storage/c/a', { payload: 'x' });
       const { name } = await Cluster.join(server, node);
-      await registry.set('local', { draining: true });
+      await nodeTable.set('local', { draining: true });
       const moves = server.app.get(MovesService);
       expect(await moves.storesOn('local')).toEqual([before.uid]);
       expect(await moves.move(before.uid)).toMatchObject({ from: 'local', to: name, records: 1 });
@@ -689,8 +689,8 @@ describe('a server with its own storage', () => {
       expect(after.api_endpoint).toContain(node.url);
       expect((await clientOf(after).get('/storage/c')).json()).toEqual(['a']);
       expect((await clientOf(before).get('/storage/c')).status).toBe(401);
-      expect((await registry.list()).map((one) => one.currentLoad)).toEqual([0, 1]);
-      await registry.remove('local', false);
+      expect((await nodeTable.list()).map((one) => one.currentLoad)).toEqual([0, 1]);
+      await nodeTable.remove('local', false);
     } finally {
       await server.stop();
       await node.stop();

@@ -52,7 +52,7 @@ export class Cluster {
     }
   }
 
-  get registry(): NodesService {
+  get nodeTable(): NodesService {
     return this.front.app.get(NodesService);
   }
   get moves(): MovesService {
