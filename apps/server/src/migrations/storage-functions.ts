@@ -57,9 +57,10 @@ const measure = (source: string) => `
 
 /**
  * A plan for the very arrays of a call always looks cheaper than one for any arrays, so PostgreSQL
- * would plan anew each time, which takes as long as the write itself.
+ * would plan anew each time, which takes as long as the write itself. A plan that is kept has to be
+ * right for any size: made while a table is nearly empty, it would read all of it forever after.
  */
-const planOnce = `SET plan_cache_mode = force_generic_plan`;
+const planOnce = `SET plan_cache_mode = force_generic_plan SET enable_seqscan = off`;
 
 /** Writes what is in a source, and the collection's time and size. */
 const merge = (source: string) => `
@@ -183,7 +184,7 @@ const stage = `
          COALESCE(sum(COALESCE(octet_length(g.payload), s.bytes, 0) - COALESCE(s.bytes, 0)), 0)
     INTO more, grown
     FROM ${records}
-    -- one by one: a plan that was made for an empty table would read the whole batch for each part
+    -- one by one, or the whole batch would be read for each part
     LEFT JOIN LATERAL (
       SELECT * FROM batch_bso b WHERE b.batch = p_batch AND b.id = g.id LIMIT 1
     ) s ON true;
