@@ -1,7 +1,7 @@
 import { hkdfSync } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { signHawk } from '#lib/crypto';
-import { Pulled, StorageToken, type StoreChange, StoreChanged } from '#lib/protocol';
+import { type Failure, Pulled, StorageToken, type StoreChange, StoreChanged } from '#lib/protocol';
 import { NodeWatchService } from '../../apps/server/src/nodes/node-watch.service.ts';
 import { NodesService } from '../../apps/server/src/nodes/nodes.service.ts';
 import { Config } from '../../apps/server/src/platform/config.ts';
@@ -124,6 +124,14 @@ describe('storage nodes', () => {
     await nodeTable.add({ ...health, url: 'http://localhost:1' }, true);
     expect((await nodeTable.get(name)).url).toBe('http://localhost:1');
     await nodeTable.add(health, true);
+    const twins = ['twin-a', 'twin-b'].map((twin) =>
+      nodeTable.add({ name: twin, url: 'http://localhost:3', capacity: 1 }, false),
+    );
+    const settled = await Promise.allSettled(twins);
+    const refused = settled.filter((one) => one.status === 'rejected');
+    expect(refused.map(({ reason }) => (reason as Failure).code)).toEqual(['conflict']);
+    const twin = await nodeTable.get('http://localhost:3');
+    await nodeTable.remove(twin.name, false);
     await expect(
       nodeTable.add({ ...health, name: 'local', url: 'http://localhost:2' }, true),
     ).rejects.toMatchObject({ code: 'conflict' });
@@ -631,7 +639,9 @@ describe('a move', () => {
     await expect(move(client.uid, other)).rejects.toMatchObject({ code: 'conflict' });
     await cluster.nodeTable.set(other, { downed: false });
     expect(await cluster.front.db.query(`SELECT FROM store_move`)).toEqual([]);
-    const twice = await Promise.allSettled([move(client.uid, other), move(client.uid, other)]);
+    // Without a name it goes anywhere else, however empty it is here.
+    expect(await move(client.uid)).toMatchObject({ from: own, to: other });
+    const twice = await Promise.allSettled([move(client.uid, own), move(client.uid, own)]);
     expect(twice.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   });
 

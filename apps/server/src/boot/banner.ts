@@ -11,6 +11,12 @@ const policies = {
 const BELOW_A_PATH =
   'PUBLIC_URL has a path: storage and tokens work below it, sign-in pages and pairing do not';
 
+const roles = {
+  all: 'everything',
+  front: 'the front: everything but storage',
+  storage: 'a storage node',
+};
+
 /** Says, once the server answers, what an operator wants to know first. */
 export function announce(about: {
   config: Config;
@@ -23,6 +29,7 @@ export function announce(about: {
   const { config, postgresHow, logs, invitation } = about;
   const facts = {
     address: config.publicUrl.href.replace(/\/$/, ''),
+    role: roles[config.role],
     data: config.dataDir,
     database:
       postgresHow === undefined
@@ -48,6 +55,7 @@ export function announce(about: {
     '',
     `  Lockstep serves ${facts.address}`,
     '',
+    ...(config.role === 'all' ? [] : [`  role      ${facts.role}`]),
     `  data      ${facts.data}`,
     `  database  ${facts.database}`,
     `  sign-up   ${facts.signUp}`,

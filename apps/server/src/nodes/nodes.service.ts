@@ -1,6 +1,6 @@
-import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource, type EntityManager } from 'typeorm';
+import { DataSource, type EntityManager, QueryFailedError } from 'typeorm';
 import { Failure, type NodeHealth } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
@@ -26,6 +26,8 @@ const SILENCE_SECONDS = 60;
  */
 @Injectable()
 export class NodesService implements OnApplicationBootstrap {
+  private readonly logger = new Logger('nodes');
+
   constructor(
     @InjectDataSource() private readonly db: DataSource,
     private readonly config: Config,
@@ -34,7 +36,14 @@ export class NodesService implements OnApplicationBootstrap {
 
   /** The table has our own storage as one of the nodes. */
   async onApplicationBootstrap(): Promise<void> {
-    if (this.config.role !== 'all') return;
+    const own = await this.find(OWN_NODE);
+    if (this.config.role !== 'all') {
+      // Their users cannot reach them: the operator was to drain it first.
+      if (own && own.currentLoad > 0) {
+        this.logger.warn({ event: 'own-stores-left', stores: own.currentLoad });
+      }
+      return;
+    }
     const capacity = this.config.nodeCapacity;
     await this.db.query(
       `INSERT INTO storage_node AS n (name, url, capacity, current_load, available, downed, draining, created_at)
@@ -69,10 +78,10 @@ export class NodesService implements OnApplicationBootstrap {
   /** In one word, for the operator. */
   stateOf({ url, downed, draining, backoffUntil, seenAt }: StorageNodeEntity): string {
     const now = this.clock.now();
-    const [since] = this.alive();
+    const [since, hasOwn] = this.alive();
     if (draining) return 'draining';
     if (downed) return 'downed';
-    if (url !== null && !(seenAt && seenAt > since)) return 'away';
+    if (url === null ? !hasOwn : !(seenAt && seenAt > since)) return 'away';
     return backoffUntil && backoffUntil > now ? 'backoff' : 'up';
   }
 
@@ -80,10 +89,14 @@ export class NodesService implements OnApplicationBootstrap {
    * Makes a place for one more store, until the end of the transaction for this one alone.
    *
    * @param preferred - taken if it takes anybody, full or not
+   * @param except - not taken
    * @returns the node's name
    * @throws Failure `unavailable` when no node has room
    */
-  async place(tx: EntityManager, preferred?: string): Promise<string> {
+  async place(
+    tx: EntityManager,
+    { preferred, except }: { preferred?: string | undefined; except?: string } = {},
+  ): Promise<string> {
     if (preferred !== undefined) {
       const [kept] = await taken(tx, `name = $3 AND NOT downed AND NOT draining`, [
         ...this.alive(),
@@ -101,10 +114,11 @@ export class NodesService implements OnApplicationBootstrap {
         `name = (SELECT name FROM storage_node
                   WHERE available > 0 AND capacity > current_load AND NOT downed AND NOT draining
                     AND (backoff_until IS NULL OR backoff_until <= now()) AND ${ALIVE}
+                    AND name IS DISTINCT FROM $3
                   ORDER BY CASE WHEN current_load = 0 THEN -1
                            ELSE ln(current_load) / ln(GREATEST(capacity, 2)) END, created_at, name
                   LIMIT 1 FOR UPDATE)`,
-        this.alive(),
+        [...this.alive(), except],
       );
       if (node) return node.name;
       const [, changed] = await tx.query<[unknown, number]>(
@@ -155,9 +169,9 @@ export class NodesService implements OnApplicationBootstrap {
     const now = this.clock.now();
     const other = await this.find(url);
     if ((other && other.name !== name) || name === OWN_NODE || url === this.config.at('')) {
-      throw new Failure('conflict', `Another node has the address ${url}: remove it first.`);
+      throw addressTaken(url);
     }
-    await this.db.query(
+    const insert = this.db.query(
       `INSERT INTO storage_node AS n (name, url, capacity, current_load, available, downed, draining, seen_at, created_at)
        VALUES ($1, $2, $3, 0, $4, false, false, $5, $6)
            ON CONFLICT (name) DO UPDATE
@@ -167,6 +181,9 @@ export class NodesService implements OnApplicationBootstrap {
               seen_at = COALESCE(EXCLUDED.seen_at, n.seen_at)`,
       [name, url, capacity, firstRelease(capacity), isSeen ? now : null, now],
     );
+    await insert.catch((error: unknown) => {
+      throw isTaken(error) ? addressTaken(url) : error;
+    });
   }
 
   /** @throws Failure `not-found` */
@@ -209,6 +226,13 @@ export class NodesService implements OnApplicationBootstrap {
 }
 
 const ALIVE = `CASE WHEN url IS NULL THEN $2::boolean ELSE seen_at > $1 END`;
+
+const addressTaken = (url: string) =>
+  new Failure('conflict', `Another node has the address ${url}: remove it first.`);
+
+/** Two at the same moment. */
+const isTaken = (error: unknown) =>
+  error instanceof QueryFailedError && (error.driverError as { code?: unknown }).code === '23505';
 
 const firstRelease = (capacity: number) => Math.ceil(capacity * RELEASE_RATE);
 

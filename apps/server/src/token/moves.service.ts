@@ -49,6 +49,7 @@ export class MovesService implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('nodes');
   private timer?: NodeJS.Timeout;
   private running: Promise<void> = Promise.resolve();
+  private isEnding = false;
 
   constructor(
     @InjectDataSource() private readonly db: DataSource,
@@ -64,6 +65,7 @@ export class MovesService implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   async onModuleDestroy(): Promise<void> {
+    this.isEnding = true;
     clearInterval(this.timer);
     await this.running;
   }
@@ -108,6 +110,7 @@ export class MovesService implements OnApplicationBootstrap, OnModuleDestroy {
   async finishAll(): Promise<void> {
     try {
       for (const { uid } of await this.db.manager.find(StoreMoveEntity)) {
+        if (this.isEnding) return;
         await this.move(uid).catch((error: unknown) => {
           const isExpected = error instanceof Failure && error.code === 'conflict';
           if (!isExpected) this.logger.warn({ event: 'move-waits', uid, reason: String(error) });
@@ -127,8 +130,7 @@ export class MovesService implements OnApplicationBootstrap, OnModuleDestroy {
       if (!user) throw new Failure('not-found', `There is no store ${uid} in use.`);
       if (user.node === to) throw new Failure('conflict', `The store is on ${to} already.`);
       if (to !== undefined) await this.nodes.placeOn(tx, to);
-      const toNode = to ?? (await this.nodes.place(tx));
-      if (toNode === user.node) throw new Failure('conflict', `The store is on ${toNode} already.`);
+      const toNode = to ?? (await this.nodes.place(tx, { except: user.node }));
       const move = { uid, fromNode: user.node, toNode, state: 'copying' as const };
       return tx.save(StoreMoveEntity, { ...move, createdAt: this.clock.now() });
     });

@@ -165,7 +165,7 @@ export class TokenService {
     if (preferred === undefined && this.config.newStores === 'closed') {
       throw new Failure('new-users-disabled', 'There is no place for new users.');
     }
-    const node = await this.nodes.place(tx, preferred);
+    const node = await this.nodes.place(tx, { preferred });
     const key = { clientState, keysChangedAt, generation };
     const user = { accountId, clientId, ...key, node, createdAt: this.clock.now() };
     const insert = tx.createQueryBuilder().insert().into(StorageUserEntity).values(user).orIgnore();
