@@ -330,6 +330,10 @@ describe('a request between nodes', () => {
     const authorization = await sign(nodeUrl() + health, 'GET');
     expect((await send('GET', health, authorization)).status).toBe(200);
     await expectRefused(send('GET', health, authorization), 'replayed');
+    // The same MAC in another spelling of base64.
+    const respelled = authorization.replace(/mac="([^"]*)="/, 'mac="$1"');
+    expect(respelled).not.toBe(authorization);
+    await expectRefused(send('GET', health, respelled), 'replayed');
     const now = cluster.front.clock.seconds();
     for (const ts of [now - 62, now + 62]) {
       const late = await sign(nodeUrl() + health, 'GET', { ts });
