@@ -179,6 +179,9 @@ describe('a list', () => {
       const refused = await user.get(path, { accept: 'text/html, application/json;q=0' });
       expect([refused.status, refused.text]).toEqual([406, '0']);
     }
+    for (const accept of ['constructor', '__proto__']) {
+      expect((await user.get('/storage/c', { accept })).status).toBe(406);
+    }
   });
 
   it.each([
@@ -194,6 +197,8 @@ describe('a list', () => {
     'offset=AAAA',
     'offset=bmV3ZXN0OjEyOg',
     'sort=oldest&offset=bmV3ZXN0OjEyOmE',
+    `sort=index&offset=${Buffer.from('index:999999999999999:a').toString('base64url')}`,
+    `sort=index&full&offset=${Buffer.from('index:-99999999999:a').toString('base64url')}`,
     'ids=a&ids=b',
     `ids=${Array.from({ length: 101 }, (_, i) => i).join(',')}`,
     'ids=a%00',

@@ -91,10 +91,11 @@ export function toOffset({ value, id }: Mark, sort: Sort): string {
 function readOffset(offset: string, sort: Sort): Mark {
   const text = Buffer.from(offset, 'base64url').toString('latin1');
   const [, order, value, id] = /^([a-z]+):(-?\d{1,15}):([ -~]{1,64})$/.exec(text) ?? [];
-  if (order !== sort || value === undefined || id === undefined) {
-    throw bad('offset is not one of this list.');
-  }
-  return { value: Number(value), id };
+  const mark = { value: Number(value), id: id ?? '' };
+  // No sortindex is beyond this, and the database has no larger ones.
+  const isOdd = sort === 'index' && !(Math.abs(mark.value) <= -NO_SORTINDEX);
+  if (order !== sort || id === undefined || isOdd) throw bad('offset is not one of this list.');
+  return mark;
 }
 
 /** What a POST has to do with batches. Undefined: nothing. */

@@ -127,7 +127,7 @@ export function negotiate(accept: string | undefined): ListFormat {
   let best: { format: ListFormat; quality: number } | undefined;
   for (const range of accept.split(',')) {
     const [type = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
-    const format = formats[type];
+    const format = formats.get(type);
     const q = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2);
     const quality = q === undefined ? 1 : Number(q);
     if (format && quality > (best?.quality ?? 0)) best = { format, quality };
@@ -136,9 +136,9 @@ export function negotiate(accept: string | undefined): ListFormat {
   return best.format;
 }
 
-const formats: Partial<Record<string, ListFormat>> = {
-  '*/*': 'application/json',
-  'application/*': 'application/json',
-  'application/json': 'application/json',
-  'application/newlines': 'application/newlines',
-};
+const formats = new Map<string, ListFormat>([
+  ['*/*', 'application/json'],
+  ['application/*', 'application/json'],
+  ['application/json', 'application/json'],
+  ['application/newlines', 'application/newlines'],
+]);
