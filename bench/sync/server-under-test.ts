@@ -83,8 +83,7 @@ export class ServerUnderTest {
   }
 
   async stop(): Promise<void> {
-    await this.db.end();
-    await this.server.stop();
+    await Promise.allSettled([this.db.end(), this.server.stop()]);
     await this.database.stop();
   }
 }
