@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { fxaError } from './accounts/fxa-error.ts';
 import { oauthError } from './oauth/oauth-error.ts';
+import { admitOrigins } from './platform/cross-origin.ts';
 import { type ErrorFormats, FailureFilter } from './platform/failure.filter.ts';
 import { pageError } from './platform/html.ts';
 import type { Parts } from './platform/platform.module.ts';
@@ -69,5 +70,6 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
   );
   server.useGlobalFilters(refusals);
   attendRequests(server, parts.config);
+  admitOrigins(server, ['/storage/', '/1.5/', '/1.1/', '/token/', '/1.0/']);
   return server;
 }
