@@ -159,6 +159,32 @@ describe('what there is', () => {
     expect((await user.put('/storage/c/a', { payload: 'x' }, none)).status).toBe(412);
   });
 
+  it.each(['/1.1', '/1.0', '/1', '/storage/1.0', '/storage/1'])(
+    'is the same below %s',
+    async (prefix) => {
+      const at = (path: string) => `!${prefix}/${user.username}${path}`;
+      const put = await user.put(at('/storage/c/a'), { payload: 'x' });
+      expect([put.status, put.headers.get('x-weave-timestamp')]).toEqual([200, put.text]);
+      expect((await user.get('/storage/c/a')).json()).toMatchObject({ payload: 'x' });
+      expect((await user.get(at('/info/collections?v=1'))).text).toBe(`{"c":${put.text}}`);
+      const stranger = await user.request('GET', at('/storage/c'), { authorization: '' });
+      expect([stranger.status, stranger.text]).toEqual([401, '0']);
+      expect(stranger.headers.get('www-authenticate')).toBe('Basic realm="Sync"');
+      expect((await user.put(at('/storage/c/a'), 'x')).text).toBe('6');
+      const kept = await user.delete(at('/storage'));
+      expect([kept.status, kept.text]).toEqual([400, '4']);
+      const confirmed = { 'x-confirm-delete': '1' };
+      expect((await user.delete(at('/storage'), confirmed)).status).toBe(200);
+      expect((await user.get('/info/collections')).text).toBe('{}');
+      // The token server's, which nobody takes for a user.
+      const token = await fetch(`${server.url}/1.0/sync/1.5`);
+      expect([token.status, await token.json()]).toEqual([
+        401,
+        expect.objectContaining({ status: 'error' }),
+      ]);
+    },
+  );
+
   it.each([
     ['GET', '/nope', 404],
     ['GET', '/storage/c/a/b', 404],

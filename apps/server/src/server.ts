@@ -39,6 +39,9 @@ const formats: ErrorFormats = [
   ['/', problem],
 ];
 
+/** Storage 1.0, which is 1.1 with less; not `/1.0/sync/1.5` of the token server. */
+const OLD_STORAGE = /^(?:\/storage)?\/1(?:\.0)?\/(?=[^/?]+\/(?:info|storage)(?:[/?]|$))/;
+
 /** Builds the server that `main.ts` runs and the tests talk to. Call `listen` on the result. */
 export async function createServer(parts: Parts): Promise<NestFastifyApplication> {
   const { limits } = parts.config;
@@ -47,6 +50,7 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
     bodyLimit: limits.bodyBytesMax,
     // Storage ids may hold any printable character, and item paths end where the query starts.
     routerOptions: { maxParamLength: 256, ignoreTrailingSlash: true },
+    rewriteUrl: ({ url = '/' }) => url.replace(OLD_STORAGE, '/storage/1.1/'),
     forceCloseConnections: 'idle',
     // The router's own refusals, such as of a malformed escape, come before every hook.
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
