@@ -219,6 +219,17 @@ describe('The embedded default', () => {
     await first.stop();
   });
 
+  it('goes on when nobody reads its output any more', async () => {
+    const server = LaunchedServer.start({ PORT: await port(), DATA_DIR: dataDir() });
+    await server.event('listening');
+    server.process.stdout?.destroy();
+    server.process.stderr?.destroy();
+    for (let i = 0; i < 3; i++) {
+      expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
+    }
+    expect(await server.stop()).toBe(0);
+  });
+
   it('refuses a second server on its folder also beside another database', async () => {
     const data = dataDir();
     const name = `boot_${randomUUID().replaceAll('-', '')}`;

@@ -33,6 +33,8 @@ export class Logs extends ConsoleLogger {
       prefix: 'lockstep',
       logLevels: ['fatal', 'error', 'warn', 'log'],
     });
+    // Whoever read the log has gone, which is no reason to end; and to log it would be the next one.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
     if (folder !== undefined) this.file = openLogFile(join(folder, 'logs'));
   }
 
