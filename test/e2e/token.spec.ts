@@ -355,6 +355,25 @@ describe('a generation', () => {
       ...{ word: 'invalid-keysChangedAt', name: 'X-KeyID' },
       description: /later than the generation/,
     });
+    // A key that is known is measured by nothing but the generation that was seen.
+    const known = `101-${aState()}`;
+    await expectToken(who, known);
+    await expectRefused(visit(who, known, at(100)), {
+      ...{ word: 'invalid-generation', name: 'Authorization' },
+      description: /older/,
+    });
+  });
+
+  it('of zero is none', async () => {
+    const who = await caller(server);
+    const keyId = `10-${aState()}`;
+    const { uid } = await expectToken(who, keyId, at(100));
+    expect((await expectToken(who, keyId, at(0))).uid).toBe(uid);
+    expect((await expectToken(who, `20-${aState()}`, at(0))).uid).not.toBe(uid);
+    await expectRefused(visit(who, `30-${aState()}`, at(100)), {
+      ...{ word: 'invalid-client-state', name: 'X-Client-State' },
+      description: /no generation change$/,
+    });
   });
 });
 

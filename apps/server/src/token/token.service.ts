@@ -90,21 +90,23 @@ export class TokenService {
 
   /** The rules of key states, which two clients of one store pass one after the other. */
   private async admit(owner: StoreOwner, key: KeyState): Promise<StorageUserEntity> {
-    if (key.generation !== undefined && key.keysChangedAt > key.generation) {
-      throw keysRefused('keys_changed_at is later than the generation');
-    }
+    const seen = key.generation === 0 ? undefined : key.generation; // 0 says nothing
     const { user, isReplaced } = await this.db.transaction(async (tx) => {
       const current = await this.current(tx, owner);
+      const isLater = key.keysChangedAt > current.keysChangedAt;
+      if (isLater && seen !== undefined && key.keysChangedAt > seen) {
+        throw keysRefused('keys_changed_at is later than the generation');
+      }
       const isFirst = current.clientState === '';
       if (isFirst || current.clientState !== key.clientState) await this.expectNew(tx, owner, key);
       const isNew = !isFirst && current.clientState !== key.clientState;
-      if (isNew && key.generation !== undefined && key.generation <= current.generation) {
+      if (isNew && seen !== undefined && seen <= current.generation) {
         throw unacceptable('new value with no generation change');
       }
-      if (isNew && key.keysChangedAt <= current.keysChangedAt) {
+      if (isNew && !isLater) {
         throw unacceptable('new value with no keys_changed_at change');
       }
-      if (key.generation !== undefined && key.generation < current.generation) {
+      if (seen !== undefined && seen < current.generation) {
         const description = 'generation is older than one that was seen';
         throw refusal('invalid-generation', 'Authorization', description);
       }
@@ -112,7 +114,7 @@ export class TokenService {
         throw keysRefused('keys_changed_at is older than one that was seen');
       }
       const { keysChangedAt, clientState } = key;
-      const generation = Math.max(current.generation, key.generation ?? keysChangedAt);
+      const generation = Math.max(current.generation, seen ?? keysChangedAt);
       const state = { keysChangedAt, clientState, generation };
       if (!isNew) {
         await tx.update(StorageUserEntity, current.uid, state);
