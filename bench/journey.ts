@@ -22,7 +22,7 @@ const COUNTERS_MS = 11_000;
  */
 export async function journey([path]: readonly string[]): Promise<void> {
   const scratch = await mkdtemp(join(tmpdir(), 'lockstep-bench-'));
-  const server = await RunningServer.start();
+  const server = await RunningServer.start(undefined, { SIGN_UP: 'open' });
   try {
     const file = await (path === undefined
       ? RealFile.make(join(scratch, 'random.bin'))

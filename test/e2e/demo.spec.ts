@@ -24,7 +24,8 @@ describe('npm run demo', () => {
 
   it('goes the whole way with a file of one’s own, a JSON line for each step', async () => {
     writeFileSync(file, randomBytes(1_500_000));
-    const { code, stdout, stderr } = await runBuilt('apps/demo/src/main.js', ['--json', file]);
+    const ran = await runBuilt('apps/demo/src/main.js', ['--json', file], { SIGN_UP: 'invite' });
+    const { code, stdout, stderr } = ran;
     const steps = stdout
       .trimEnd()
       .split('\n')

@@ -63,7 +63,8 @@ async function run(): Promise<boolean> {
     path === undefined ? await RealFile.make(join(scratch, 'random.bin')) : await RealFile.at(path);
   if (options.url === undefined) {
     tell('Starting a server …');
-    server = await RunningServer.start(options.data);
+    // It listens on this machine alone, whatever policy the environment sets for another.
+    server = await RunningServer.start(options.data, { SIGN_UP: 'open' });
   }
   const url = options.url ?? server?.url ?? '';
   const dataDir = options.data ?? server?.dataDir;
