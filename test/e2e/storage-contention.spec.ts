@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { Server } from 'node:http';
 import { connect, Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -185,6 +186,53 @@ const tick = async (value: boolean): Promise<boolean> => {
   await new Promise((done) => setImmediate(done));
   return value;
 };
+
+describe('a client that stands still', () => {
+  let strict: TestServer;
+  beforeAll(async () => {
+    strict = await TestServer.start({ STORAGE_IDLE_SECONDS: '1' });
+  });
+  afterAll(() => strict.stop());
+  const open = (text: string) => {
+    const { hostname, port } = new URL(strict.url);
+    const socket = connect(Number(port), hostname);
+    socket.on('error', () => undefined).write(text);
+    return socket;
+  };
+  const connections = () =>
+    new Promise<number>((done) => {
+      (strict.app.getHttpServer() as Server).getConnections((_, count) => {
+        done(count);
+      });
+    });
+
+  it('in the middle of what it sends is given up, before it says who it is', async () => {
+    const head = `POST /storage/1.5/1/storage/c HTTP/1.1\r\nhost: x\r\ncontent-length: 99999\r\n\r\n[`;
+    const socket = open(head).resume();
+    await once(socket, 'close');
+    expect(await connections()).toBe(0);
+  });
+
+  it('in the middle of what it is sent is given up', async () => {
+    const { id, key } = await storageCredentials(strict, { uid });
+    await strict.db.query(
+      `INSERT INTO bso SELECT $1, 'c', 'r' || i, i, NULL, repeat('x', 20000), 20000, NULL
+         FROM generate_series(1, 1500) i`,
+      [uid],
+    );
+    await strict.db.query(`INSERT INTO user_collection VALUES ($1, 'c', 1500, 0, false)`, [uid]);
+    const path = `/storage/1.5/${uid}/storage/c?full=1`;
+    const ts = strict.clock.seconds();
+    const request = { id, key: Buffer.from(key), method: 'GET', url: strict.url + path, ts };
+    const signed = await signHawk({ ...request, nonce: 'n' });
+    const socket = open(`GET ${path} HTTP/1.1\r\nhost: x\r\nauthorization: ${signed}\r\n\r\n`);
+    const [first] = (await once(socket, 'data')) as [Buffer];
+    socket.pause();
+    expect(first.toString('latin1')).toMatch(/^HTTP\/1.1 200 /);
+    await until(async () => tick((await connections()) === 0));
+    socket.destroy();
+  });
+});
 
 it('a database without a free connection is 503 with a time to wait, and nothing is written', async () => {
   const holders = Array.from({ length: 10 }, () => server.db.createQueryRunner());

@@ -64,6 +64,7 @@ export const Environment = z.object({
   STORAGE_PAGE_BYTES_MAX: bytes(33_554_432),
   STORAGE_TTL_BOUNDS: TtlBounds,
   STORAGE_PURGE_SECONDS: seconds(3600),
+  STORAGE_IDLE_SECONDS: z.coerce.number().int().min(1).max(86_400).default(60),
   STORAGE_BACKOFF_SECONDS: z.coerce.number().int().min(1).optional(),
   STORAGE_ALERT: z
     .string()
@@ -181,6 +182,7 @@ function limitsOf(env: Environment) {
     storageTtlBounds: env.STORAGE_TTL_BOUNDS,
     /** Between two purges of what expired. */
     storagePurgeSeconds: env.STORAGE_PURGE_SECONDS,
+    storageIdleSeconds: env.STORAGE_IDLE_SECONDS,
     /** What every storage client is asked to wait before it comes again; undefined for nothing. */
     storageBackoffSeconds: env.STORAGE_BACKOFF_SECONDS,
     /** What every storage client is told to show, printable ASCII. */

@@ -29,7 +29,6 @@ export function sendLegacyPage(
   const first = join(records, true);
   if (!rest) return Buffer.concat([first, Buffer.from(close)]);
   return trickle(
-    reply,
     first,
     map(rest, (part) => join(part, false)),
     close,

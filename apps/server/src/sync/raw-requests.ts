@@ -27,6 +27,7 @@ const RAW = 'application/vnd.lockstep.storage';
  */
 export function receiveRaw(server: FastifyInstance, clock: Clock, limits: Limits): void {
   const { storageRequestBytesMax, storageBackoffSeconds, storageAlert } = limits;
+  const idleMs = limits.storageIdleSeconds * 1000;
   server.addContentTypeParser(
     RAW,
     { parseAs: 'buffer', bodyLimit: storageRequestBytesMax },
@@ -39,6 +40,8 @@ export function receiveRaw(server: FastifyInstance, clock: Clock, limits: Limits
       if (isStorage(request)) {
         (request as StorageRequest).sentType = request.raw.headers['content-type'];
         request.raw.headers['content-type'] = RAW;
+        // Of a socket that stands still there is what it sent in memory: it is closed.
+        request.raw.setTimeout(idleMs);
         // The router knows a path by its method, and finds nothing for another.
         if (request.is404 && RESOURCES.some((resource) => resource.test(request.url))) {
           done(new Failure('method-not-allowed', `${request.method} is not for this resource.`));
@@ -47,8 +50,14 @@ export function receiveRaw(server: FastifyInstance, clock: Clock, limits: Limits
       }
       done();
     })
+    .addHook('preValidation', (request, _reply, done) => {
+      // All of it is here, and now the database may take as long as it needs.
+      if (isStorage(request)) request.raw.setTimeout(0);
+      done();
+    })
     .addHook('onSend', (request, reply, _payload, done) => {
       if (isStorage(request)) {
+        request.raw.setTimeout(idleMs);
         if (storageBackoffSeconds) void reply.header('x-weave-backoff', storageBackoffSeconds);
         if (storageAlert) void reply.header('x-weave-alert', storageAlert);
       }

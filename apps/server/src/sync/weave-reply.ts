@@ -61,7 +61,6 @@ export function sendPage(
   const first = open + join(records);
   if (!rest) return first + close;
   return trickle(
-    reply,
     first,
     map(rest, (part) => between + join(part)),
     close,
@@ -78,12 +77,10 @@ export async function* map<A, B>(
 
 /** Writes an answer part by part, as fast as the reader takes it, and forgets what it wrote. */
 export function trickle(
-  reply: FastifyReply,
   first: string | Buffer,
   parts: AsyncIterable<string | Buffer>,
   last: string,
 ): Readable {
-  reply.raw.setTimeout(IDLE_MS, () => reply.raw.destroy());
   let pending: Buffer | undefined = Buffer.from(first);
   async function* chunks() {
     const beginning = pending;
@@ -94,9 +91,6 @@ export function trickle(
   }
   return Readable.from(chunks());
 }
-
-/** A reader that takes nothing for so long is given up. */
-const IDLE_MS = 60_000;
 
 /** Tells a writer how many KiB are left, when they are few. */
 export function warnOfQuota(reply: FastifyReply, room: number): void {
