@@ -106,6 +106,25 @@ describe('records', () => {
   });
 });
 
+describe('who polls a store', () => {
+  it('hears of each change, also of two collections in one hundredth', async () => {
+    const views = ['collections', 'collection_counts', 'collection_usage', 'quota'];
+    const poll = (view: string, since: string) =>
+      user.request('GET', `/info/${view}`, { headers: { 'x-if-modified-since': since } });
+    let shared = 0;
+    // Changes without a pause share a hundredth on any machine, sooner or later.
+    while (shared < 3) {
+      const first = modifiedOf(await user.put('/storage/a/x', { payload: 'x' }));
+      const second = modifiedOf(await user.put('/storage/b/x', { payload: 'x' }));
+      for (const view of views) expect((await poll(view, first)).status).toBe(200);
+      if (first === second) shared += 1;
+    }
+    await user.put('/storage/b/x', { payload: 'y' }); // no earlier than anything above
+    const last = modifiedOf(await user.put('/storage/b/x', { payload: 'z' }));
+    for (const view of views) expect((await poll(view, last)).status).toBe(304);
+  });
+});
+
 describe('a list', () => {
   const fill = async (count: number) => {
     const times: string[] = [];

@@ -3,9 +3,13 @@ import type { FastifyReply } from 'fastify';
 import { Config } from '../platform/config.ts';
 import { type Conditions, isUnchanged, RequestConditions } from './conditions.ts';
 import { StorageGuard, StorageUid } from './storage.guard.ts';
-import { type CollectionSummary, StorageReaderService } from './storage-reader.service.ts';
+import {
+  type CollectionSummary,
+  StorageReaderService,
+  type StoreTime,
+} from './storage-reader.service.ts';
 import { negotiate, sendJson, sendMap, sendUnchanged } from './weave-reply.ts';
-import { type Hundredths, weaveTime } from './weave-time.ts';
+import { weaveTime } from './weave-time.ts';
 
 /** Storage API 1.5, what there is in a store: docs/protocol/sync.md */
 @Controller(['storage/1.5/:uid/info', '1.5/:uid/info'])
@@ -38,11 +42,11 @@ export class InfoController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string | undefined> {
     negotiate(accept);
-    const { modified, times } = await this.storage.collections(uid);
-    return answer(reply, conditions, modified, () =>
+    const { times, ...time } = await this.storage.collections(uid);
+    return answer(reply, conditions, time, () =>
       sendMap(
         reply,
-        modified,
+        time.modified,
         [...times].map(([name, time]) => [name, weaveTime(time)]),
       ),
     );
@@ -79,10 +83,10 @@ export class InfoController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string | undefined> {
     negotiate(accept);
-    const { modified, collections } = await this.storage.summaries(uid);
+    const { collections, ...time } = await this.storage.summaries(uid);
     const used = collections.reduce((sum, { bytes }) => sum + bytes, 0);
-    return answer(reply, conditions, modified, () =>
-      sendJson(reply, modified, quotaJson(used, this.config.limits.storageUserQuotaBytes)),
+    return answer(reply, conditions, time, () =>
+      sendJson(reply, time.modified, quotaJson(used, this.config.limits.storageUserQuotaBytes)),
     );
   }
 
@@ -101,11 +105,11 @@ export class InfoController {
     reply: FastifyReply,
     toNumber: (summary: CollectionSummary) => string,
   ): Promise<string | undefined> {
-    const { modified, collections } = await this.storage.summaries(uid);
-    return answer(reply, conditions, modified, () =>
+    const { collections, ...time } = await this.storage.summaries(uid);
+    return answer(reply, conditions, time, () =>
       sendMap(
         reply,
-        modified,
+        time.modified,
         collections.map((summary) => [summary.collection, toNumber(summary)]),
       ),
     );
@@ -115,10 +119,11 @@ export class InfoController {
 function answer(
   reply: FastifyReply,
   conditions: Conditions,
-  modified: Hundredths,
+  { modified, isShared }: StoreTime,
   send: () => string,
 ): string | undefined {
-  if (!isUnchanged(conditions, modified)) return send();
+  const isUnsure = isShared && conditions.modifiedSince === modified;
+  if (!isUnchanged(conditions, modified) || isUnsure) return send();
   sendUnchanged(reply, modified);
   return undefined;
 }

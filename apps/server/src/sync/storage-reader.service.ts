@@ -40,6 +40,18 @@ const PART_BYTES = 96 * 1024;
 const CHUNK_RECORDS = 1000;
 const PART_RECORDS = 200;
 
+/** When a store was changed last, deletions included. */
+export interface StoreTime {
+  modified: Hundredths;
+  /** More than one collection has that time: who knows of the one need not know of the other. */
+  isShared: boolean;
+}
+
+function storeTime(rows: readonly { modified: Hundredths }[]): StoreTime {
+  const modified = Math.max(0, ...rows.map((row) => row.modified));
+  return { modified, isShared: rows.filter((row) => row.modified === modified).length > 1 };
+}
+
 /** What is in the stores of this node: one statement, and so one snapshot, for each request. */
 @Injectable()
 export class StorageReaderService {
@@ -49,10 +61,8 @@ export class StorageReaderService {
     private readonly config: Config,
   ) {}
 
-  /** @returns the collections, and the store's time: that of its latest change, deletions included */
-  async collections(
-    uid: number,
-  ): Promise<{ modified: Hundredths; times: Map<string, Hundredths> }> {
+  /** @returns the collections with their times */
+  async collections(uid: number): Promise<StoreTime & { times: Map<string, Hundredths> }> {
     const rows = await this.statements.run<{
       collection: string;
       modified: Hundredths;
@@ -60,7 +70,7 @@ export class StorageReaderService {
     }>(`SELECT collection, modified, deleted FROM user_collection WHERE uid = $1`, [uid]);
     const alive = rows.filter(({ deleted }) => !deleted);
     return {
-      modified: Math.max(0, ...rows.map(({ modified }) => modified)),
+      ...storeTime(rows),
       times: new Map(alive.map(({ collection, modified }) => [collection, modified])),
     };
   }
@@ -77,9 +87,7 @@ export class StorageReaderService {
   }
 
   /** Counts what lives in each collection that has a living record. */
-  async summaries(
-    uid: number,
-  ): Promise<{ modified: Hundredths; collections: CollectionSummary[] }> {
+  async summaries(uid: number): Promise<StoreTime & { collections: CollectionSummary[] }> {
     const rows = await this.statements.run<
       Omit<CollectionSummary, 'records' | 'bytes'> & {
         records: number | null;
@@ -95,7 +103,7 @@ export class StorageReaderService {
       [uid, this.now()],
     );
     return {
-      modified: Math.max(0, ...rows.map(({ modified }) => modified)),
+      ...storeTime(rows),
       collections: rows.flatMap(({ records, bytes, ...row }) =>
         records === null || bytes === null ? [] : [{ ...row, records, bytes }],
       ),
