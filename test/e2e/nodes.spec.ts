@@ -397,6 +397,24 @@ describe('the state of a store', () => {
     await change(client.node, client.uid, { state: 'open' });
   });
 
+  it('is known from the first change that a node ever had', async () => {
+    const fresh = await Cluster.start(1);
+    try {
+      const client = await (await fresh.user()).connect();
+      await client.put('/storage/c/a', { payload: 'x' });
+      await change(client.node, client.uid, { state: 'gone' });
+      expect((await client.get('/info/collections')).status).toBe(401);
+      // Another process may not know it yet: it shows all of the store, and not a part of it.
+      const rows = await client.node.db.query(`SELECT FROM bso WHERE uid = $1`, [client.uid]);
+      expect(rows).toHaveLength(1);
+      await client.node.app.get(GoneStoresService).settled();
+      const left = await client.node.db.query(`SELECT FROM bso WHERE uid = $1`, [client.uid]);
+      expect(left).toEqual([]);
+    } finally {
+      await fresh.stop();
+    }
+  });
+
   it('holds in a process that has not heard of it', async () => {
     const client = await (await cluster.user()).connect();
     await client.put('/storage/c/a', { payload: 'x' });
@@ -441,6 +459,29 @@ describe('the state of a store', () => {
     await change(node, uid, { state: 'incoming' });
     expect((await client.get('/info/collections')).status).toBe(503);
     await change(node, uid, { state: 'open' });
+  });
+
+  it('changes while what is left of the store is being deleted', async () => {
+    const client = await (await cluster.user()).connect();
+    const { node, uid } = client;
+    await client.put('/storage/c/a', { payload: 'x' });
+    await change(node, uid, frozen);
+    // As the deletion of a store that is gone takes them: first the state, then the collections.
+    const purge = node.db.createQueryRunner();
+    await purge.startTransaction();
+    await purge.query(`SELECT FROM storage_hold WHERE uid = $1 FOR UPDATE`, [uid]);
+    const changed = change(node, uid, { state: 'gone' });
+    await until(async () => {
+      const [{ waits }] = await node.db.query(
+        `SELECT count(*) AS waits FROM pg_stat_activity
+          WHERE wait_event_type = 'Lock' AND query LIKE '%storage_hold_change%'`,
+      );
+      return waits > 0;
+    });
+    await purge.query(`UPDATE user_collection SET bytes = 0 WHERE uid = $1`, [uid]);
+    await purge.commitTransaction();
+    await purge.release();
+    expect((await changed).state).toBe('gone');
   });
 
   it('is open not before a time that was promised elsewhere', async () => {

@@ -52,8 +52,9 @@ DECLARE
   may boolean;
 BEGIN
   PERFORM pg_advisory_xact_lock(${lockHold});
+  -- before the collections, as those do who copy or delete a store
+  SELECT * INTO hold FROM storage_hold h WHERE h.uid = p_uid FOR UPDATE;
   PERFORM 1 FROM user_collection c WHERE c.uid = p_uid ORDER BY c.collection FOR UPDATE;
-  SELECT * INTO hold FROM storage_hold h WHERE h.uid = p_uid;
   hold.state := COALESCE(hold.state, 'open');
   may := CASE p_state
     -- a store that lives here is not copied over

@@ -4,11 +4,14 @@ import {
   type OnApplicationBootstrap,
   type OnModuleDestroy,
 } from '@nestjs/common';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Clock } from '../platform/clock.ts';
 import { Statements } from './statements.ts';
 
 const INTERVAL_MS = 60_000;
 const CHUNK_RECORDS = 1000;
+/** By then every process of the node has heard that the store is gone, and shows nothing of it. */
+const HEARD_MS = 2500;
 /** Longer than any token for it is good. */
 const REMEMBERED_MS = 7 * 86_400_000;
 
@@ -17,7 +20,7 @@ const REMEMBERED_MS = 7 * 86_400_000;
 export class GoneStoresService implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('storage');
   private timer?: NodeJS.Timeout;
-  private isEnding = false;
+  private readonly ending = new AbortController();
   private running: Promise<void> = Promise.resolve();
 
   constructor(
@@ -33,7 +36,7 @@ export class GoneStoresService implements OnApplicationBootstrap, OnModuleDestro
   }
 
   async onModuleDestroy(): Promise<void> {
-    this.isEnding = true;
+    this.ending.abort();
     clearInterval(this.timer);
     await this.running;
   }
@@ -53,14 +56,19 @@ export class GoneStoresService implements OnApplicationBootstrap, OnModuleDestro
   }
 
   private async purge(): Promise<void> {
-    const rows = await this.statements.run<{ uid: number }>(
-      `SELECT uid FROM storage_hold WHERE state = 'gone' AND NOT purged ORDER BY uid`,
+    const { signal } = this.ending;
+    const rows = await this.statements.run<{ uid: number; age: number }>(
+      `SELECT uid, extract(epoch FROM now() - changed_at)::float8 * 1000 AS age FROM storage_hold
+        WHERE state = 'gone' AND NOT purged ORDER BY changed_at, uid`,
       [],
     );
-    for (const { uid } of rows) {
+    const begun = this.clock.now().getTime();
+    for (const { uid, age } of rows) {
+      const ms = HEARD_MS - age - (this.clock.now().getTime() - begun);
+      if (ms > 0) await pause(ms, undefined, { signal }).catch(() => undefined);
       let isMore = true;
-      while (isMore && !this.isEnding) isMore = await this.purgeChunk(uid);
-      if (this.isEnding) return;
+      while (isMore && !signal.aborted) isMore = await this.purgeChunk(uid);
+      if (signal.aborted) return;
       this.logger.log({ event: 'store-purged', uid });
     }
     const before = new Date(this.clock.now().getTime() - REMEMBERED_MS);

@@ -26,6 +26,8 @@ export class StoreHoldsService implements OnApplicationBootstrap, OnModuleDestro
   private readonly logger = new Logger('storage');
   private holds = new Map<number, { state: StoreState; expires: Hundredths | null }>();
   private seen: number | undefined;
+  private looks = 0;
+  private looked = 0;
   private timer?: NodeJS.Timeout;
 
   constructor(
@@ -97,8 +99,10 @@ export class StoreHoldsService implements OnApplicationBootstrap, OnModuleDestro
   }
 
   private async refresh(): Promise<void> {
+    const look = (this.looks += 1);
     const { changes } = await this.statements.one<{ changes: number }>(
-      `SELECT last_value AS changes FROM storage_hold_changes`,
+      // a sequence that was never used has the value that the first change then gets
+      `SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS changes FROM storage_hold_changes`,
       [],
     );
     if (changes === this.seen) return;
@@ -107,6 +111,9 @@ export class StoreHoldsService implements OnApplicationBootstrap, OnModuleDestro
       state: StoreState;
       expires: Hundredths | null;
     }>(`SELECT uid, state, expires FROM storage_hold`, []);
+    // Another look that began later may have ended before.
+    if (look < this.looked) return;
+    this.looked = look;
     this.holds = new Map(rows.map(({ uid, ...hold }) => [uid, hold]));
     this.seen = changes;
   }
