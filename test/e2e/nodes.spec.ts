@@ -107,6 +107,10 @@ describe('storage nodes', () => {
     expect((await one.request().get('/readyz')).status).toBe(200);
   });
 
+  it('take no tokens that live longer than they remember who left', () => {
+    expect(() => Config.from({ STORAGE_TOKEN_SECONDS: '604800' })).toThrow('STORAGE_TOKEN_SECONDS');
+  });
+
   it('need the secret that they share', () => {
     for (const LOCKSTEP_ROLE of ['front', 'storage']) {
       expect(() => Config.from({ LOCKSTEP_ROLE })).toThrow(/SYNC_MASTER_SECRET/);
@@ -248,6 +252,24 @@ describe('a key that took the place of another', () => {
     }
     expect(await load()).toBe(before);
     expect((await next.put('/storage/c/a', { payload: 'z' })).status).toBe(200);
+  });
+
+  it('gives its place back once, also when two processes tell the node', async () => {
+    const user = await cluster.user();
+    const old = await user.connect();
+    user.keyId = `20-${randomId()}`;
+    await user.connect();
+    const replaced = cluster.front.app.get(ReplacedStoresService);
+    await replaced.settled();
+    const name = cluster.names[cluster.nodes.indexOf(old.node)];
+    const load = async () => (await cluster.nodeTable.get(name ?? '')).currentLoad;
+    const before = await load();
+    // What the other process had read before this one was done.
+    await (replaced as unknown as { tell(uid: number, node?: string): Promise<void> }).tell(
+      old.uid,
+      name,
+    );
+    expect(await load()).toBe(before);
   });
 });
 

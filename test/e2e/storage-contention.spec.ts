@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
 import { connect, Socket } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -201,7 +200,7 @@ describe('a client that stands still', () => {
   };
   const connections = () =>
     new Promise<number>((done) => {
-      (strict.app.getHttpServer() as Server).getConnections((_, count) => {
+      strict.app.getHttpServer().getConnections((_, count) => {
         done(count);
       });
     });

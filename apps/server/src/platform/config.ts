@@ -50,7 +50,8 @@ export const Environment = z.object({
     .optional(),
   SCRYPT_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
   STORAGE_NEW_USERS: z.enum(['open', 'closed']).default('open'),
-  STORAGE_TOKEN_SECONDS: seconds(3600),
+  // A node remembers for a week that a store left it: a token that lives longer would open it again.
+  STORAGE_TOKEN_SECONDS: z.coerce.number().int().min(1).max(518_400).default(3600),
   STORAGE_REQUEST_BYTES_MAX: bytes(2_625_536),
   STORAGE_PAYLOAD_BYTES_MAX: bytes(2_097_152),
   STORAGE_POST_RECORDS_MAX: bytes(100),

@@ -140,11 +140,15 @@ export class StorageWriterService {
    * @throws Failure `precondition-failed`
    */
   async deleteCollection(target: Target, which: string[] | DeleteFilter | undefined) {
-    const isList = Array.isArray(which);
-    const { new_modified } = await this.delete(target, {
-      ids: isList ? which : undefined,
-      filter: isList ? undefined : which,
-    });
+    const filter: DeleteFilter | undefined = Array.isArray(which) ? { ids: which } : which;
+    const ids = filter?.ids;
+    // Of nothing but names, there is no need to look at the whole collection.
+    const isNamed =
+      ids !== undefined &&
+      Object.entries({ ...filter, ids: undefined, sort: undefined }).every(
+        ([, value]) => value === undefined,
+      );
+    const { new_modified } = await this.delete(target, isNamed ? { ids } : { filter });
     return new_modified;
   }
 

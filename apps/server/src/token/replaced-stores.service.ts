@@ -5,7 +5,7 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
+import { DataSource, IsNull } from 'typeorm';
 import { StoreChanged } from '#lib/protocol';
 import { NodesService } from '../nodes/nodes.service.ts';
 import { Clock } from '../platform/clock.ts';
@@ -80,8 +80,11 @@ export class ReplacedStoresService implements OnApplicationBootstrap, OnModuleDe
       });
     }
     await this.db.transaction(async (tx) => {
-      await tx.update(StorageUserEntity, uid, { purgedAt: this.clock.now() });
-      await this.nodes.release(tx, name);
+      const notYet = { uid, purgedAt: IsNull() };
+      const now = { purgedAt: this.clock.now() };
+      const { affected } = await tx.update(StorageUserEntity, notYet, now);
+      // Another process of the front may have told it at the same moment.
+      if (affected !== 0) await this.nodes.release(tx, name);
     });
   }
 }
