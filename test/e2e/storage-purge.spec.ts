@@ -184,3 +184,12 @@ it('what the operator has to say is on every answer of the API, and on no other'
   expect([other.status, other.headers['x-weave-backoff']]).toEqual([200, undefined]);
   expect((await user.get('!/__heartbeat__')).text).toBe('{"status":"Ok"}');
 });
+
+it('batches of several collections take no more room than the store has', async () => {
+  const half = [{ id: 'a', payload: 'x'.repeat(9000) }];
+  expect((await user.post('/storage/c?batch=true', half)).status).toBe(202);
+  const refused = await user.post('/storage/d?batch=true', half);
+  expect([refused.status, refused.text]).toEqual([400, '14']);
+  const little = [{ id: 'a', payload: 'x'.repeat(7000) }];
+  expect((await user.post('/storage/d?batch=true', little)).status).toBe(202);
+});

@@ -217,6 +217,7 @@ CREATE FUNCTION storage_append(
   -- with an end it is new
   p_batch uuid, p_expires bigint, p_records_max bigint, p_bytes_max bigint,
   p_ids text[], p_payloads text[], p_sortindexes integer[], p_ttls integer[],
+  p_store_quota bigint DEFAULT NULL,
   OUT outcome text, OUT new_modified bigint
 ) LANGUAGE plpgsql ${planOnce} AS $$
 DECLARE
@@ -245,6 +246,14 @@ BEGIN
    WHERE b.uid = p_uid AND b.collection = p_collection AND b.expires > p_now;
   IF used > p_quota AND grown > 0 THEN
     RAISE EXCEPTION USING ERRCODE = 'LS507', MESSAGE = 'The batches of the collection are over its quota.';
+  END IF;
+  IF p_store_quota IS NOT NULL AND grown > 0 THEN
+    SELECT grown + COALESCE(sum(b.bytes), 0) INTO used FROM batch b
+     WHERE b.uid = p_uid AND b.expires > p_now;
+    SELECT used + COALESCE(sum(c.bytes), 0) INTO used FROM user_collection c WHERE c.uid = p_uid;
+    IF used > p_store_quota THEN
+      RAISE EXCEPTION USING ERRCODE = 'LS507', MESSAGE = 'The batches of the store are over its quota.';
+    END IF;
   END IF;
   INSERT INTO batch AS b (id, uid, collection, expires, records, bytes)
   VALUES (p_batch, p_uid, p_collection, staged.expires, staged.records + more, staged.bytes + grown)

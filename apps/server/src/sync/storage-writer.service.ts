@@ -102,10 +102,11 @@ export class StorageWriterService {
     const expires = batch === undefined ? this.now() + storageBatchSeconds * 100 : undefined;
     const row = await this.call<Outcome>(
       `SELECT outcome, new_modified
-         FROM storage_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+         FROM storage_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
       [
         ...[uid, collection, this.now(), storageQuotaBytes, unmodifiedSince, id, expires],
         ...[...this.batchLimits(), ...columnsOf(changes, this.ttlBounds(collection))],
+        this.config.limits.storageUserQuotaBytes,
       ],
     );
     return { batch: id, modified: row.new_modified };
