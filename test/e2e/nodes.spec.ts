@@ -712,6 +712,20 @@ describe('a move', () => {
     expect(twice.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   });
 
+  it('never ends with the loss of a store that is in use where it was to go', async () => {
+    const client = await (await cluster.user()).connect();
+    await client.put('/storage/c/a', { payload: 'x' });
+    const here = cluster.nodes.indexOf(client.node);
+    await cluster.front.db.query(
+      `INSERT INTO store_move (uid, from_node, to_node, state, created_at)
+       VALUES ($1, $2, $3, 'copying', now())`,
+      [client.uid, cluster.names[1 - here], cluster.names[here]],
+    );
+    await expect(cluster.moves.move(client.uid)).rejects.toMatchObject({ code: 'conflict' });
+    expect((await client.get('/storage/c')).text).toBe('["a"]');
+    await cluster.front.db.query(`DELETE FROM store_move WHERE uid = $1`, [client.uid]);
+  });
+
   it('ends without a copy when the store was replaced', async () => {
     const user = await cluster.user();
     const client = await user.connect();

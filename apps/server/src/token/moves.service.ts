@@ -242,6 +242,10 @@ export class MovesService implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** The store was replaced meanwhile: nobody wants it. */
   private async drop(move: StoreMoveEntity, to: Place, moved: Moved): Promise<Moved> {
+    const { uid, toNode: node } = move;
+    if (await this.db.manager.existsBy(StorageUserEntity, { uid, node, replacedAt: IsNull() })) {
+      throw new Failure('conflict', `The store ${uid} is in use on ${node}.`);
+    }
     await to.change({ state: 'gone' });
     await this.db.transaction(async (tx) => {
       await this.nodes.release(tx, move.toNode);
