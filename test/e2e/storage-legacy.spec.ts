@@ -531,6 +531,17 @@ describe('deleting', () => {
     const known = { 'x-if-unmodified-since': at };
     expect((await user.delete('/storage/c/a', known)).status).toBe(200);
   });
+
+  it.each(['/storage/e/a', '/storage/e', '/storage/e?ids=a', '/storage/e?index_above=1'])(
+    'is met by an empty collection, which does not exist: DELETE %s',
+    async (path) => {
+      await user.post('/storage/e', []);
+      const never = { 'x-if-unmodified-since': '0' };
+      expect((await user.delete(path, never)).status).toBe(200);
+      await user.put('/storage/e/a', { payload: 'x' });
+      expect((await user.delete(path, never)).status).toBe(412);
+    },
+  );
 });
 
 it('refuses what is over the quota, and says before what is left', async () => {

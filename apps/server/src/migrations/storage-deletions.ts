@@ -20,6 +20,7 @@ CREATE FUNCTION storage_delete(
   p_item text, p_ids text[],
   -- of 1.1: {ids, older, newer, above, below, parent, predecessor, sort, limit, offset}, each may be absent
   p_filter jsonb,
+  p_legacy boolean,
   OUT outcome text, OUT new_modified bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -37,6 +38,11 @@ BEGIN
        WHERE b.uid = p_uid AND b.collection = p_collection AND b.id = p_item
          AND (b.expires IS NULL OR b.expires > p_now);
     END IF;
+  END IF;
+  -- in 1.1 what is empty does not exist
+  IF p_legacy AND NOT EXISTS (
+       SELECT FROM bso b WHERE b.uid = p_uid AND b.collection = p_collection) THEN
+    seen := NULL;
   END IF;
   IF p_item IS NULL AND p_ids IS NULL AND p_filter IS NULL
      AND (seen IS NULL OR p_unmodified_since IS NULL OR seen <= p_unmodified_since) THEN

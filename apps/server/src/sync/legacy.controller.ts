@@ -171,7 +171,10 @@ export class LegacyController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
     const target = { uid, collection, unmodifiedSince: readUnmodifiedSince(headers) };
-    return this.sendTime(reply, () => this.writer.deleteCollection(target, { ids: [id] }));
+    const named = { ids: [id] };
+    return this.sendTime(reply, () =>
+      this.writer.deleteCollection(target, named, { isLegacy: true }),
+    );
   }
 
   @Delete('storage/:collection')
@@ -184,7 +187,9 @@ export class LegacyController {
   ): Promise<string> {
     const target = { uid, collection, unmodifiedSince: readUnmodifiedSince(headers) };
     const filter = readDeleteFilter(query);
-    return this.sendTime(reply, () => this.writer.deleteCollection(target, filter));
+    return this.sendTime(reply, () =>
+      this.writer.deleteCollection(target, filter, { isLegacy: true }),
+    );
   }
 
   @Delete('storage')

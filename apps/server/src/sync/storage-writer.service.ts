@@ -138,9 +138,14 @@ export class StorageWriterService {
    * Deletes a collection, or those of its records that are named.
    *
    * @returns the collection's new time; that of the store when there was no such collection
+   * @param isLegacy - by the rules of Storage 1.1, where a collection without records does not exist
    * @throws Failure `precondition-failed`
    */
-  async deleteCollection(target: Target, which: string[] | DeleteFilter | undefined) {
+  async deleteCollection(
+    target: Target,
+    which: string[] | DeleteFilter | undefined,
+    { isLegacy = false }: { isLegacy?: boolean } = {},
+  ) {
     const filter: DeleteFilter | undefined = Array.isArray(which) ? { ids: which } : which;
     const ids = filter?.ids;
     // Of nothing but names, there is no need to look at the whole collection.
@@ -149,7 +154,8 @@ export class StorageWriterService {
       Object.entries({ ...filter, ids: undefined, sort: undefined }).every(
         ([, value]) => value === undefined,
       );
-    const { new_modified } = await this.delete(target, isNamed ? { ids } : { filter });
+    const named = isNamed ? { ids } : { filter };
+    const { new_modified } = await this.delete(target, { ...named, isLegacy });
     return new_modified;
   }
 
@@ -164,13 +170,19 @@ export class StorageWriterService {
 
   private delete(
     { uid, collection, unmodifiedSince }: Target,
-    which: { item?: string; ids?: string[] | undefined; filter?: DeleteFilter | undefined },
+    which: {
+      item?: string;
+      ids?: string[] | undefined;
+      filter?: DeleteFilter | undefined;
+      isLegacy?: boolean;
+    },
   ): Promise<Outcome> {
     return this.call<Outcome>(
-      `SELECT outcome, new_modified FROM storage_delete($1, $2, $3, $4, $5, $6, $7)`,
+      `SELECT outcome, new_modified FROM storage_delete($1, $2, $3, $4, $5, $6, $7, $8)`,
       [
         ...[uid, collection, this.now(), unmodifiedSince, which.item, which.ids],
         which.filter && JSON.stringify(which.filter),
+        which.isLegacy ?? false,
       ],
     );
   }
