@@ -122,12 +122,14 @@ describe('signing in', () => {
   it('tells those beyond the queue to come back', async () => {
     const narrow = await TestServer.start({ SCRYPT_CONCURRENCY: '1' });
     const all = await Promise.all(
-      Array.from({ length: 36 }, () =>
+      Array.from({ length: 60 }, () =>
         post(narrow, 'account/login', credentials('nobody@example.org')),
       ),
     );
     const refused = all.filter(({ status }) => status === 503);
-    expect(refused).toHaveLength(36 - 33);
+    // One is checked and 32 wait; those that are done while the last arrive make room for some.
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused.length).toBeLessThanOrEqual(60 - 33);
     expect(refused[0]?.body).toMatchObject({ errno: 201, retryAfter: 5 });
     expect(refused[0]?.headers['retry-after']).toBe('5');
     await narrow.stop();
