@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { DataSource } from 'typeorm';
 import { Failure } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
+import { noServer, runningDatabase } from '../platform/running-database.ts';
 import { InvitationsService } from './invitations.service.ts';
 
 /*
@@ -14,7 +13,7 @@ import { InvitationsService } from './invitations.service.ts';
 const [email = '', format] = process.argv.slice(2);
 const asJson = format === '--json';
 const config = Config.from(process.env);
-const databaseUrl = config.databaseUrl ?? runningServer(config.dataDir);
+const databaseUrl = runningDatabase(config) ?? away();
 const db = await new DataSource({
   type: 'postgres',
   url: databaseUrl,
@@ -36,17 +35,9 @@ try {
   await db.destroy();
 }
 
-/** The server that runs on this data folder says there where its database is. */
-function runningServer(dataDir: string): string {
-  try {
-    return readFileSync(join(dataDir, 'database.url'), 'utf8').trim();
-  } catch {
-    say(
-      'no-server',
-      `No server runs on ${dataDir}, and DATABASE_URL is not set. Start the server first.`,
-    );
-    return process.exit(1);
-  }
+function away(): never {
+  say('no-server', noServer(config));
+  return process.exit(1);
 }
 
 function say(error: string, message: string): void {

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { DataSource } from 'typeorm';
 import { Config } from '../platform/config.ts';
+import { noServer, runningDatabase } from '../platform/running-database.ts';
 import { LegacyPasswordsService } from './legacy-passwords.service.ts';
 import { Statements } from './statements.ts';
 
@@ -13,7 +12,7 @@ import { Statements } from './statements.ts';
 const [action, account = '', format] = process.argv.slice(2);
 const isJson = format === '--json';
 const config = Config.from(process.env);
-const url = config.databaseUrl ?? runningServer(config.dataDir);
+const url = runningDatabase(config) ?? away();
 const db = await new DataSource({ type: 'postgres', url, parseInt8: true }).initialize();
 try {
   const passwords = new LegacyPasswordsService(new Statements(db));
@@ -38,15 +37,10 @@ function say(value: unknown, lines: readonly string[]): void {
   process.stdout.write(`${isJson ? JSON.stringify(value) : lines.join('\n')}\n`);
 }
 
-/** The server that runs on this data folder says there where its database is. */
-function runningServer(dataDir: string): string {
-  try {
-    return readFileSync(join(dataDir, 'database.url'), 'utf8').trim();
-  } catch {
-    const why = `No server runs on ${dataDir}, and DATABASE_URL is not set. Start the server first.`;
-    process.stderr.write(
-      `${isJson ? JSON.stringify({ error: 'unavailable', message: why }) : why}\n`,
-    );
-    return process.exit(1);
-  }
+function away(): never {
+  const why = noServer(config);
+  process.stderr.write(
+    `${isJson ? JSON.stringify({ error: 'unavailable', message: why }) : why}\n`,
+  );
+  return process.exit(1);
 }

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
@@ -7,6 +5,7 @@ import { Failure, NodeHealth } from '#lib/protocol';
 import { nodeTables, NodesService } from '../nodes/nodes.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
+import { noServer, runningDatabase } from '../platform/running-database.ts';
 import { NodeClientService } from '../platform/node-client.service.ts';
 import { NodeSignaturesService } from '../platform/node-signatures.service.ts';
 import { SettingsService } from '../platform/settings.service.ts';
@@ -46,7 +45,7 @@ const config = Config.from(process.env);
 const clock = new Clock();
 const db = await new DataSource({
   type: 'postgres',
-  url: config.databaseUrl ?? runningServer(config.dataDir),
+  url: runningDatabase(config) ?? away(),
   parseInt8: true,
   entities: [...nodeTables, StorageUserEntity, StoreMoveEntity],
 }).initialize();
@@ -162,15 +161,7 @@ function complain(error: string, message: string): void {
   process.stderr.write(`${task.json ? JSON.stringify({ error, message }) : message}\n`);
 }
 
-/** The server that runs on this data folder says there where its database is. */
-function runningServer(dataDir: string): string {
-  try {
-    return readFileSync(join(dataDir, 'database.url'), 'utf8').trim();
-  } catch {
-    complain(
-      'no-server',
-      `No server runs on ${dataDir}, and DATABASE_URL is not set. Start the server first.`,
-    );
-    return process.exit(1);
-  }
+function away(): never {
+  complain('no-server', noServer(config));
+  return process.exit(1);
 }
