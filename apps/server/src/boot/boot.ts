@@ -48,7 +48,10 @@ export async function boot(
   const server = await createServer({
     config,
     clock: new Clock(),
-    database: database(url, { connections: config.databaseConnections }),
+    database: database(url, {
+      connections: config.databaseConnections,
+      isStopping: () => shutdown.hasBegun,
+    }),
   });
   shutdown.first(async () => {
     if (!logs.isBooting) logger.log({ event: 'stopping' });

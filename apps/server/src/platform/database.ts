@@ -5,10 +5,15 @@ import { migrations } from '../migrations/index.ts';
 /**
  * Migrations are the schema; each feature module brings its own entities.
  * @param connections - the pool's size
+ * @param isStopping - true from when the database may go away without a word in the log
  */
 export const database = (
   url: string,
-  { schema = 'public', connections = 10 }: { schema?: string; connections?: number } = {},
+  {
+    schema = 'public',
+    connections = 10,
+    isStopping = () => false,
+  }: { schema?: string; connections?: number; isStopping?: () => boolean } = {},
 ): TypeOrmModuleOptions => ({
   type: 'postgres',
   url,
@@ -24,7 +29,9 @@ export const database = (
   autoLoadEntities: true,
   migrations,
   // An idle connection that the database closed is replaced, never a crash.
+  // A pool has ended when its goodbyes are sent: an embedded database can stop before it reads them.
   poolErrorHandler: (error: Error) => {
+    if (isStopping()) return;
     new Logger('database').warn({ event: 'connection-lost', reason: error.message });
   },
   migrationsRun: true,
