@@ -2,6 +2,7 @@ import { Module, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import type { FastifyInstance } from 'fastify';
+import { MailModule } from '../mail/mail.module.ts';
 import { Clock } from '../platform/clock.ts';
 import { AccountEntity } from './account.entity.ts';
 import { AccountsController } from './accounts.controller.ts';
@@ -12,7 +13,6 @@ import { InvitationEntity } from './invitation.entity.ts';
 import { InvitationsService } from './invitations.service.ts';
 import { KeyFetchTokenEntity } from './key-fetch-token.entity.ts';
 import { KeyFetchStrategy } from './key-fetch.guard.ts';
-import { MailerService } from './mailer.service.ts';
 import { PasswordsService } from './passwords.service.ts';
 import { SessionEntity } from './session.entity.ts';
 import { SessionStrategy } from './session.guard.ts';
@@ -21,6 +21,7 @@ import { VerificationService } from './verification.service.ts';
 
 @Module({
   imports: [
+    MailModule,
     TypeOrmModule.forFeature([
       AccountEntity,
       SessionEntity,
@@ -35,7 +36,6 @@ import { VerificationService } from './verification.service.ts';
     HawkService,
     InvitationsService,
     KeyFetchStrategy,
-    MailerService,
     PasswordsService,
     SessionsService,
     SessionStrategy,

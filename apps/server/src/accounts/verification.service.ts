@@ -3,9 +3,9 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { Failure, type VerifyEmail } from '#lib/protocol';
+import { MailerService } from '../mail/mailer.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
-import { MailerService } from './mailer.service.ts';
 
 /** 7 days. */
 const LIFE_SECONDS = 7 * 86_400;
