@@ -123,8 +123,8 @@ async function makeUsers(front: RunningServer): Promise<User[]> {
       const expires = new Date(Date.now() + 3_600_000);
       await db.query(
         `INSERT INTO account (uid, email, normal_email, auth_salt, verify_hash, wrap_wrap_kb, ka,
-           keys_changed_at, verified_at, created_at)
-         VALUES ($1, $2, $2, $3, $3, $3, $3, 1, now(), now())`,
+           keys_changed_at, verifier_set_at, verified_at, created_at)
+         VALUES ($1, $2, $2, $3, $3, $3, $3, 1, 1, now(), now())`,
         [account, `${account}@example.org`, Buffer.alloc(32)],
       );
       await db.query(

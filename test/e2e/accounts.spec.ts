@@ -35,7 +35,10 @@ describe('onepw', () => {
     const [email, password] = ['andré@example.org', 'pässwörd'];
     const uid = randomBytes(16).toString('hex');
     const now = server.clock.now();
-    await server.db.query(`INSERT INTO account VALUES ($1, $2, $2, $3, $4, $5, $6, $7, $8, $8)`, [
+    const insert = `INSERT INTO account (uid, email, normal_email, auth_salt, verify_hash,
+        wrap_wrap_kb, ka, keys_changed_at, verifier_set_at, verified_at, created_at)
+      VALUES ($1, $2, $2, $3, $4, $5, $6, $7, $7, $8, $8)`;
+    await server.db.query(insert, [
       uid,
       email,
       Buffer.from(`00f0${'00'.repeat(30)}`, 'hex'),

@@ -40,8 +40,8 @@ export async function caller(
   const nothing = Buffer.alloc(32);
   await server.db.query(
     `INSERT INTO account (uid, email, normal_email, auth_salt, verify_hash, wrap_wrap_kb, ka,
-       keys_changed_at, verified_at, created_at)
-     VALUES ($1, $2, $2, $3, $3, $3, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+       keys_changed_at, verifier_set_at, verified_at, created_at)
+     VALUES ($1, $2, $2, $3, $3, $3, $3, $4, $4, $5, $6) ON CONFLICT DO NOTHING`,
     [uid, email, nothing, now.getTime(), verified ? now : null, now],
   );
   return {

@@ -15,6 +15,7 @@ export class AccountEntity {
   @Column('text', { name: 'normal_email' })
   normalEmail!: string;
 
+  /** Of the verifiers of both stretchings, so that one scrypt tells whether either fits. */
   @Column('bytea', { name: 'auth_salt' })
   authSalt!: Buffer;
 
@@ -25,12 +26,27 @@ export class AccountEntity {
   @Column('bytea', { name: 'wrap_wrap_kb' })
   wrapWrapKb!: Buffer;
 
+  /** What a client stretches with by v2, text; null when the account has v1 alone. */
+  @Column('text', { name: 'client_salt', nullable: true })
+  clientSalt!: string | null;
+
+  @Column('bytea', { name: 'verify_hash_v2', nullable: true })
+  verifyHashV2!: Buffer | null;
+
+  /** The same kB as `wrapWrapKb`, under what v2 stretches to. */
+  @Column('bytea', { name: 'wrap_wrap_kb_v2', nullable: true })
+  wrapWrapKbV2!: Buffer | null;
+
   @Column('bytea')
   ka!: Buffer;
 
   /** Milliseconds since 1970. */
   @Column('bigint', { name: 'keys_changed_at' })
   keysChangedAt!: number;
+
+  /** Milliseconds since 1970: the generation of the password. Larger with each, never before `keysChangedAt`. */
+  @Column('bigint', { name: 'verifier_set_at' })
+  verifierSetAt!: number;
 
   @Column('timestamptz', { name: 'verified_at', nullable: true })
   verifiedAt!: Date | null;

@@ -45,6 +45,7 @@ export class AccountsService {
       wrapWrapKb: randomBytes(32),
       ka: randomBytes(32),
       keysChangedAt: now.getTime(),
+      verifierSetAt: now.getTime(),
       verifiedAt: invitation === undefined ? null : now,
       createdAt: now,
     });

@@ -12,6 +12,9 @@ interface Credentials {
   reqHmacKey: Buffer;
 }
 
+/** Of a typed bearer: session, keyFetch, accountReset, passwordForgot, passwordChange. */
+export type BearerPrefix = 'fxs' | 'fxk' | 'fxar' | 'fxpf' | 'fxpc';
+
 /**
  * Authenticates a request by an FxA token: Hawk, fully verified, or `Bearer <prefix>_<token id>`.
  *
@@ -28,14 +31,14 @@ export class HawkService {
   ) {}
 
   /**
-   * @param prefix - the typed bearer's: fxs for a session, fxk for a keyFetchToken
+   * @param prefix - the typed bearer's; a bearer of another kind is refused
    * @param find - looks the row up by the base64url SHA-256 of the token id
    * @throws Failure `unauthenticated`, `signature-required` (a MAC or payload hash that does not
    *   fit), `clock-skew` with `serverTime`, `replayed`
    */
   async authenticate<Row extends Credentials>(
     request: RawBodyRequest<FastifyRequest>,
-    prefix: 'fxs' | 'fxk',
+    prefix: BearerPrefix,
     find: (id: string) => Promise<Row | undefined>,
   ): Promise<Row> {
     const header = request.headers.authorization ?? '';

@@ -21,4 +21,12 @@ export class SessionEntity {
 
   @Column('timestamptz', { name: 'created_at' })
   createdAt!: Date;
+
+  /** When the password was last given in it. */
+  @Column('timestamptz', { name: 'auth_at' })
+  authAt!: Date;
+
+  /** When it was last used, give or take some minutes. */
+  @Column('timestamptz', { name: 'used_at' })
+  usedAt!: Date;
 }

@@ -11,6 +11,7 @@ import type { FastifyRequest } from 'fastify';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
 import { Failure } from '#lib/protocol';
+import { Clock } from '../platform/clock.ts';
 import { StrategyGuard } from '../platform/strategy.guard.ts';
 import { HawkService } from './hawk.service.ts';
 
@@ -26,6 +27,8 @@ export interface Session {
   authAt: number;
   /** Milliseconds since 1970. */
   keysChangedAt: number;
+  /** Milliseconds since 1970 at which the password was set; larger with every password. */
+  generation: number;
 }
 
 interface Row {
@@ -34,15 +37,21 @@ interface Row {
   reqHmacKey: Buffer;
   email: string;
   verifiedAt: Date | null;
-  createdAt: Date;
+  authAt: Date;
+  usedAt: Date;
   keysChangedAt: number;
+  generation: number;
 }
+
+/** A request seldom pays for a write: `session.used_at` is late by this much at most. */
+const NOTED_EVERY_SECONDS = 600;
 
 /** Hawk or `Bearer fxs_<token id>`, from the header alone. */
 @Injectable()
 export class SessionStrategy extends PassportStrategy(Strategy, 'fxa-session') {
   constructor(
     @InjectDataSource() private readonly db: DataSource,
+    private readonly clock: Clock,
     private readonly hawk: HawkService,
   ) {
     super();
@@ -51,16 +60,21 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'fxa-session') {
   async validate(request: RawBodyRequest<FastifyRequest>): Promise<Session> {
     const row = await this.hawk.authenticate(request, 'fxs', async (id) => {
       const [found] = await this.db.query<Row[]>(
-        `SELECT s.id, s.uid, s.req_hmac_key AS "reqHmacKey", s.created_at AS "createdAt",
-                a.email, a.verified_at AS "verifiedAt", a.keys_changed_at AS "keysChangedAt"
+        `SELECT s.id, s.uid, s.req_hmac_key AS "reqHmacKey", s.auth_at AS "authAt",
+                s.used_at AS "usedAt", a.email, a.verified_at AS "verifiedAt", a.keys_changed_at AS "keysChangedAt",
+                a.verifier_set_at AS generation
            FROM session s JOIN account a USING (uid) WHERE s.id = $1`,
         [id],
       );
       return found;
     });
-    const { id, uid, email, verifiedAt, createdAt, keysChangedAt } = row;
-    const authAt = Math.floor(createdAt.getTime() / 1000);
-    return { id, uid, email, verified: verifiedAt !== null, authAt, keysChangedAt };
+    const now = this.clock.now();
+    if (now.getTime() - row.usedAt.getTime() >= NOTED_EVERY_SECONDS * 1000) {
+      await this.db.query(`UPDATE session SET used_at = $2 WHERE id = $1`, [row.id, now]);
+    }
+    const { id, uid, email, verifiedAt, keysChangedAt, generation } = row;
+    const authAt = Math.floor(row.authAt.getTime() / 1000);
+    return { id, uid, email, verified: verifiedAt !== null, authAt, keysChangedAt, generation };
   }
 }
 

@@ -30,6 +30,8 @@ export class SessionsService {
       uid,
       reqHmacKey: Buffer.from(reqHMACkey),
       createdAt,
+      authAt: createdAt,
+      usedAt: createdAt,
     });
     return {
       sessionToken: token.toString('hex'),

@@ -10,6 +10,7 @@ import { DepositBytes1764000000009 } from './1764000000009-deposit-bytes.ts';
 import { TokenGeneration1764000000010 } from './1764000000010-token-generation.ts';
 import { StorageHold1764000000011 } from './1764000000011-storage-hold.ts';
 import { StorageNode1764000000012 } from './1764000000012-storage-node.ts';
+import { Password1764000000013 } from './1764000000013-password.ts';
 
 /** In the order they run. A published migration is never edited: add the next one. */
 export const migrations = [
@@ -25,4 +26,5 @@ export const migrations = [
   TokenGeneration1764000000010,
   StorageHold1764000000011,
   StorageNode1764000000012,
+  Password1764000000013,
 ];
