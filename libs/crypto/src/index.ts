@@ -29,8 +29,18 @@ export {
   deriveUnwrapBKey,
   deriveVerifyHash,
   deriveWrapwrapKey,
+  makeClientSalt,
   quickStretch,
+  quickStretchV2,
 } from './onepw.ts';
+export {
+  deriveRecoveryKeyId,
+  formatRecoveryKey,
+  generateRecoveryKey,
+  openRecoveryData,
+  parseRecoveryKey,
+  sealRecoveryData,
+} from './recovery-key.ts';
 export {
   bundleKeys,
   deriveToken,

@@ -6,7 +6,9 @@ import {
   deriveUnwrapBKey,
   deriveVerifyHash,
   deriveWrapwrapKey,
+  makeClientSalt,
   quickStretch,
+  quickStretchV2,
 } from './onepw.ts';
 
 /** The published vector of the onepw protocol. */
@@ -48,14 +50,27 @@ describe('onepw', () => {
     expect(toHex(xor(wrapWrapKb, wrapwrapKey))).toBe(toHex(wrapKb));
   });
 
-  it('derives the published values of key stretching v2 from its stretched password', () => {
-    const stretched = fromHex('1962d132874d2be60129f21229c42205e75661b08b7e657c4997972475459e41');
+  it('derives the published values of key stretching v2', async () => {
+    const salt = `identity.mozilla.com/picl/v1/quickStretchV2:${'0123456789abcdef'.repeat(2)}`;
+    const stretched = await quickStretchV2(salt, password);
+    expect(toHex(stretched)).toBe(
+      '1962d132874d2be60129f21229c42205e75661b08b7e657c4997972475459e41',
+    );
     expect(toHex(deriveAuthPW(stretched))).toBe(
       'd278c764bd1852a14bfc4e9d8c1682b4f1a57edb9a9372bf8c370cc41592155b',
     );
     expect(toHex(deriveUnwrapBKey(stretched))).toBe(
       '616616095eff30032abf6a47df30d9a3fc799d8af5e8519905c1601170553493',
     );
+  });
+
+  it('makes salts of v2 that differ, and refuses others', async () => {
+    const salts = [makeClientSalt(), makeClientSalt()];
+    expect(new Set(salts).size).toBe(2);
+    expect(await quickStretchV2(salts[0] ?? '', '')).toHaveLength(32);
+    for (const salt of ['', 'x'.repeat(76), `${salts[0]} `, salts[0]?.replace('V2', '') ?? '']) {
+      await expect(quickStretchV2(salt, password)).rejects.toThrow(RangeError);
+    }
   });
 
   it.each([deriveAuthPW, deriveUnwrapBKey, deriveVerifyHash, deriveWrapwrapKey])(

@@ -1,5 +1,5 @@
 import { expectLength, forWebCrypto } from './checks.ts';
-import { utf8 } from './encoding.ts';
+import { randomBytes, toHex, utf8 } from './encoding.ts';
 import { hkdf } from './hkdf.ts';
 
 /** The prefix of every label in the onepw protocol. */
@@ -22,11 +22,44 @@ const derive = (what: string, key: Uint8Array, label: string) => {
  * @returns 32 bytes
  * @see onepw protocol, "Client-side key stretching"; RFC 8018 §5.2
  */
-export async function quickStretch(email: string, password: string): Promise<Uint8Array> {
+export function quickStretch(email: string, password: string): Promise<Uint8Array> {
+  return stretch(password, `${ONEPW_NAMESPACE}quickStretch:${email}`, 1000);
+}
+
+/**
+ * Stretches the password on the device by v2: 650 times the work, and a salt that is random instead of the
+ * address. Everything after this step is as in v1.
+ *
+ *     quickStretchedPW = PBKDF2-HMAC-SHA256(password, clientSalt, 650000 iterations, 32)
+ *
+ * @param clientSalt - as {@link makeClientSalt} made it and the server keeps it
+ * @param password - taken as typed, not normalised
+ * @returns 32 bytes
+ * @throws RangeError when the salt has another form
+ * @see accounts.md §2; RFC 8018 §5.2
+ */
+export async function quickStretchV2(clientSalt: string, password: string): Promise<Uint8Array> {
+  if (!CLIENT_SALT.test(clientSalt)) throw new RangeError('The salt is none of key stretching v2.');
+  return stretch(password, clientSalt, 650_000);
+}
+
+/** Makes the salt of a new password by v2: the label, then 16 random bytes in hex. */
+export function makeClientSalt(): string {
+  return SALT_LABEL + toHex(randomBytes(16));
+}
+
+const SALT_LABEL = `${ONEPW_NAMESPACE}quickStretchV2:`;
+const CLIENT_SALT = new RegExp(`^${SALT_LABEL.replaceAll('.', '\\.')}[0-9a-f]{32}$`);
+
+async function stretch(password: string, salt: string, iterations: number): Promise<Uint8Array> {
   const secret = forWebCrypto(utf8(password));
   const key = await crypto.subtle.importKey('raw', secret, 'PBKDF2', false, ['deriveBits']);
-  const salt = forWebCrypto(utf8(`${ONEPW_NAMESPACE}quickStretch:${email}`));
-  const parameters = { name: 'PBKDF2', hash: 'SHA-256', salt, iterations: 1000 };
+  const parameters = {
+    name: 'PBKDF2',
+    hash: 'SHA-256',
+    salt: forWebCrypto(utf8(salt)),
+    iterations,
+  };
   return new Uint8Array(await crypto.subtle.deriveBits(parameters, key, 256));
 }
 

@@ -13,7 +13,9 @@ export type RefusalCode =
   | 'sync-record-forged'
   | 'sync-record-misplaced'
   | 'sync-keys-malformed'
-  | 'sync-key-malformed';
+  | 'sync-key-malformed'
+  | 'recovery-key-invalid'
+  | 'recovery-data-forged';
 
 /**
  * Says that bytes from outside (a server, a peer, a file) did not pass a cryptographic check.
