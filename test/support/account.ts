@@ -25,6 +25,7 @@ import {
   SignedIn,
   TokenAnswer,
 } from '#lib/protocol';
+import { MailerService } from '../../apps/server/src/mail/mailer.service.ts';
 import { Browser } from './browser.ts';
 import type { TestServer } from './test-server.ts';
 
@@ -82,6 +83,7 @@ export const bearerOf = (sessionToken: string) =>
 
 /** Every message that was mailed, oldest first, as text. */
 export async function mails(server: TestServer): Promise<string[]> {
+  await server.app.get(MailerService).settled();
   const folder = join(server.config.dataDir, 'mail');
   const names = (await readdir(folder)).filter((name) => name.endsWith('.eml')).sort();
   return Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')));

@@ -5,7 +5,6 @@ import { DataSource } from 'typeorm';
 import { Failure, type VerifyEmail } from '#lib/protocol';
 import { MailerService } from '../mail/mailer.service.ts';
 import { Clock } from '../platform/clock.ts';
-import { Config } from '../platform/config.ts';
 
 /** 7 days. */
 const LIFE_SECONDS = 7 * 86_400;
@@ -18,7 +17,6 @@ export class VerificationService {
   constructor(
     @InjectDataSource() private readonly db: DataSource,
     private readonly clock: Clock,
-    private readonly config: Config,
     private readonly mailer: MailerService,
   ) {}
 
@@ -45,19 +43,7 @@ export class VerificationService {
     if (rows.length === 0) {
       throw new Failure('too-many-requests', 'Enough codes were mailed. Use one of them.');
     }
-    await this.mailer.send({
-      to: email,
-      subject: 'Verify your address',
-      headers: { 'X-Uid': uid, 'X-Verify-Code': code },
-      text: [
-        'Somebody, hopefully you, signed up with this address. To show that it is yours, open:',
-        '',
-        this.config.at(`/verify_email?uid=${uid}&code=${code}`),
-        '',
-        'If it was not you, do nothing: without this step the account cannot be used.',
-        '',
-      ].join('\n'),
-    });
+    await this.mailer.send('verify-address', email, { uid, code });
   }
 
   /**

@@ -1,53 +1,50 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { Injectable, Logger } from '@nestjs/common';
-import { createTransport } from 'nodemailer';
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
+import { Email } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
-import { Config } from '../platform/config.ts';
-
-/** One message in plain text. */
-export interface Mail {
-  to: string;
-  subject: string;
-  text: string;
-  /** Added to the head of the message; names and values are ours, never a caller's. */
-  headers: Readonly<Record<string, string>>;
-}
+import { DeliveryService } from './delivery.service.ts';
+import type { MailContent, MailKind } from './letters.ts';
 
 /**
- * Writes mail to `<DATA_DIR>/mail`, one file per message, for whoever runs the server.
- *
- * The folder is the owner's alone, no name in it holds an address, and the log says no more than
- * that a message was written and where.
+ * Mails people. What is to be mailed is written into the database first, and sent from there: no
+ * request waits for a mail server, and none fails because one is away.
  */
 @Injectable()
 export class MailerService {
-  private readonly logger = new Logger('mail');
-  private readonly composer = createTransport({ streamTransport: true, buffer: true });
-
   constructor(
-    private readonly config: Config,
+    @InjectDataSource() private readonly db: DataSource,
     private readonly clock: Clock,
+    private readonly delivery: DeliveryService,
   ) {}
 
-  async send(mail: Mail): Promise<void> {
-    const { message } = await this.composer.sendMail({
-      from: { name: 'Lockstep', address: `no-reply@${this.config.publicUrl.hostname}` },
-      // As an object it is taken for one address, whatever commas or brackets it holds.
-      to: { name: '', address: mail.to },
-      subject: mail.subject,
-      text: mail.text,
-      headers: { ...mail.headers },
-      date: this.clock.now(),
-    });
-    const folder = join(this.config.dataDir, 'mail');
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const time = this.clock.now().toISOString().replaceAll(/[:.]/g, '-');
-    const path = join(folder, `${time}-${randomBytes(6).toString('hex')}.eml`);
-    // A reader never meets half a message: the name appears when the file is whole.
-    await writeFile(`${path}.part`, message as Buffer, { mode: 0o600, flag: 'wx' });
-    await rename(`${path}.part`, path);
-    this.logger.log({ event: 'mail-written', path });
+  /**
+   * @param to - undefined for an address that nobody has here: the same is done, and nothing mailed
+   * @param tx - of the change that the mail tells of; call {@link MailerService.hurry} after it
+   */
+  async send<Kind extends MailKind>(
+    kind: Kind,
+    to: string | undefined,
+    content: MailContent[Kind],
+    tx?: EntityManager,
+  ): Promise<void> {
+    // Checked at sign-up, too. Here it keeps whatever is stored out of the head of a message.
+    if (to !== undefined && !Email.safeParse(to).success) throw new Error('That is no address.');
+    await (tx ?? this.db).query(
+      `INSERT INTO mail (kind, address, content, tries, next_try_at, created_at)
+       SELECT $1, $2::text, $3, 0, $4, $4 WHERE $2::text IS NOT NULL`,
+      [kind, to ?? null, JSON.stringify(content), this.clock.now()],
+    );
+    if (!tx) this.hurry();
+  }
+
+  /** Sends what waits, now. */
+  hurry(): void {
+    this.delivery.hurry();
+  }
+
+  /** Resolves when everything that could be sent has been. */
+  settled(): Promise<void> {
+    return this.delivery.settled();
   }
 }

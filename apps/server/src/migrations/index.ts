@@ -11,6 +11,9 @@ import { TokenGeneration1764000000010 } from './1764000000010-token-generation.t
 import { StorageHold1764000000011 } from './1764000000011-storage-hold.ts';
 import { StorageNode1764000000012 } from './1764000000012-storage-node.ts';
 import { Password1764000000013 } from './1764000000013-password.ts';
+import { Device1764000000014 } from './1764000000014-device.ts';
+import { OAuthProfile1764000000015 } from './1764000000015-oauth-profile.ts';
+import { AccountSafety1764000000016 } from './1764000000016-account-safety.ts';
 
 /** In the order they run. A published migration is never edited: add the next one. */
 export const migrations = [
@@ -27,4 +30,7 @@ export const migrations = [
   StorageHold1764000000011,
   StorageNode1764000000012,
   Password1764000000013,
+  Device1764000000014,
+  OAuthProfile1764000000015,
+  AccountSafety1764000000016,
 ];

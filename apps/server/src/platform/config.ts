@@ -29,6 +29,20 @@ const TtlBounds = z
     return bounds;
   });
 
+/** `Name <address>`, or the address alone. */
+const Sender = z
+  .string()
+  .regex(
+    /^(?:[^\p{C}<>"@]{1,64} )?<[^\s<>,;"@]{1,64}@[^\s<>,;"@]{1,255}>$|^[^\s<>,;"@]{1,64}@[^\s<>,;"@]{1,255}$/u,
+    {
+      message: 'must be an address, or Name <address>',
+    },
+  )
+  .transform((text) => {
+    const [, name = '', address = text] = /^(.*?) ?<(.*)>$/.exec(text) ?? [];
+    return { name, address };
+  });
+
 /** Every variable, with its default. `.env.example` lists them with a sentence each. */
 export const Environment = z.object({
   LOCKSTEP_ROLE: z.enum(['all', 'front', 'storage']).default('all'),
@@ -49,6 +63,9 @@ export const Environment = z.object({
     })
     .optional(),
   SCRYPT_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
+  SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
+  SMTP_TLS: z.enum(['required', 'optional']).optional(),
+  MAIL_FROM: Sender.optional(),
   STORAGE_NEW_USERS: z.enum(['open', 'closed']).default('open'),
   // A node remembers for a week that a store left it: a token that lives longer would open it again.
   STORAGE_TOKEN_SECONDS: z.coerce.number().int().min(1).max(518_400).default(3600),
@@ -82,7 +99,7 @@ export const Environment = z.object({
 type Environment = z.infer<typeof Environment>;
 
 /** Also accepted as NAME_FILE: the path of a file that holds the value. */
-const secrets = ['DATABASE_URL', 'SYNC_MASTER_SECRET'] as const;
+const secrets = ['DATABASE_URL', 'SYNC_MASTER_SECRET', 'SMTP_URL'] as const;
 
 /** Everything the server learns from its environment, read once at boot. */
 export class Config {
@@ -107,6 +124,10 @@ export class Config {
     readonly syncMasterSecret: string | undefined,
     /** Whether accounts that have no store yet get one. */
     readonly newStores: 'open' | 'closed',
+    /** Undefined: mail is written to the data folder. */
+    readonly smtp: { url: string; requireTls: boolean } | undefined,
+    /** Whom mail is from. */
+    readonly mailFrom: { name: string; address: string },
     readonly limits: Limits,
   ) {}
 
@@ -140,6 +161,8 @@ export class Config {
       env.SIGN_UP ?? (isLocal ? 'open' : 'invite'),
       env.SYNC_MASTER_SECRET,
       env.STORAGE_NEW_USERS,
+      smtpOf(env),
+      env.MAIL_FROM ?? { name: 'Lockstep', address: `no-reply@${publicUrl.hostname}` },
       limitsOf(env),
     );
   }
@@ -154,6 +177,13 @@ export class Config {
   at(path: string): string {
     return this.publicUrl.href.replace(/\/$/, '') + path;
   }
+}
+
+/** Beyond this machine, a code is not sent in the clear unless the operator says so. */
+function smtpOf({ SMTP_URL: url, SMTP_TLS: tls }: Environment) {
+  if (url === undefined) return undefined;
+  const isNear = isLoopback(new URL(url).hostname);
+  return { url, requireTls: tls === undefined ? !isNear : tls === 'required' };
 }
 
 /** Sizes in bytes, times in seconds; printed at boot and advertised by each API. */
