@@ -1,9 +1,11 @@
+import { accounts } from './accounts/accounts.ts';
 import { journey } from './journey.ts';
 import { scaleOut } from './scale-out.ts';
 import { sync } from './sync/sync.ts';
 
 /** One entry for each number in the documents. */
 const benches: Readonly<Record<string, (rest: readonly string[]) => Promise<void>>> = {
+  accounts,
   journey,
   'scale-out': scaleOut,
   sync,

@@ -2,18 +2,19 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('./bare-route.main.js', import.meta.url));
-
-/** The bare routes, in a process of their own like the server's. */
+/** Bare routes, in a process of their own like the server's. */
 export class BareServer {
   private constructor(
     readonly origin: string,
     private readonly process: ChildProcess,
   ) {}
 
-  /** @throws Error when it ends instead of starting; why is on stderr */
-  static async start(databaseUrl: string): Promise<BareServer> {
-    const child = spawn(process.execPath, [MAIN], {
+  /**
+   * @param main - of the program, which writes its address to stdout
+   * @throws Error when it ends instead of starting; why is on stderr
+   */
+  static async start(databaseUrl: string, main: URL): Promise<BareServer> {
+    const child = spawn(process.execPath, [fileURLToPath(main)], {
       env: {
         ...{ PATH: process.env['PATH'], NODE_ENV: 'production', DATABASE_URL: databaseUrl },
       },

@@ -58,7 +58,10 @@ const LOOK_BACK = (36_000_000 * 10) / RECORDS;
 export async function benchBeside(options: Options): Promise<void> {
   const { clients, rounds, seconds = 2 } = options;
   const server = await ServerUnderTest.start({});
-  const bare = await BareServer.start(server.databaseUrl);
+  const bare = await BareServer.start(
+    server.databaseUrl,
+    new URL('./bare-route.main.js', import.meta.url),
+  );
   try {
     say(`Beside a bare Fastify route: ${clients} requests at a time,`);
     say(`each side ${rounds} times for ${seconds} s, in turns; verified requests per second`, '');

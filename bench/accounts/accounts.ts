@@ -1,0 +1,45 @@
+import { machine, say } from '../sync/report.ts';
+import { ServerUnderTest } from '../sync/server-under-test.ts';
+import { AccountApi } from './account-api.ts';
+import { benchCrowd } from './crowd.ts';
+import { benchFirefox } from './firefox.ts';
+import { benchLogin } from './login.ts';
+import { type Options, readOptions } from './options.ts';
+import { benchSession } from './session.ts';
+import { benchStuffing } from './stuffing.ts';
+import { benchTiming } from './timing.ts';
+
+/** What each part measures. */
+export interface Bench {
+  server: ServerUnderTest;
+  api: AccountApi;
+  options: Options;
+}
+
+/** In the order of the options. */
+const overHttp = {
+  login: benchLogin,
+  session: benchSession,
+  timing: benchTiming,
+  crowd: benchCrowd,
+  stuffing: benchStuffing,
+} as const;
+
+/** `npm run bench -- accounts`: the account API in numbers. docs/benchmarks.md says what they mean. */
+export async function accounts(rest: readonly string[]): Promise<void> {
+  const options = readOptions(rest);
+  if (!options) return;
+  say(machine(), '');
+  for (const [part, run] of Object.entries(overHttp)) {
+    if (!options.parts.has(part as keyof typeof overHttp)) continue;
+    const server = await ServerUnderTest.start({ SIGN_UP: 'open' });
+    const api = new AccountApi(server.origin);
+    try {
+      await run({ server, api, options });
+    } finally {
+      api.close();
+      await server.stop();
+    }
+  }
+  if (options.parts.has('firefox')) await benchFirefox();
+}

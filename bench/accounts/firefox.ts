@@ -1,0 +1,4 @@
+/** Two Firefoxes. */
+export async function benchFirefox(): Promise<void> {
+  await Promise.resolve();
+}
