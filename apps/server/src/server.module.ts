@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AccountsModule } from './accounts/accounts.module.ts';
 import { DepositModule } from './deposit/deposit.module.ts';
+import { DevicesModule } from './devices/devices.module.ts';
 import { FilesModule } from './files/files.module.ts';
 import { KeysModule } from './keys/keys.module.ts';
 import { NodesModule } from './nodes/nodes.module.ts';
@@ -14,6 +15,7 @@ import { TokenModule } from './token/token.module.ts';
 const front = [
   AccountsModule,
   OAuthModule,
+  DevicesModule,
   TokenModule,
   NodesModule,
   KeysModule,

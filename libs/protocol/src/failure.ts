@@ -42,6 +42,9 @@ export const failureStatuses = {
   'incorrect-email-case': 400,
   'unverified-account': 400,
   'invalid-verification-code': 400,
+  'unknown-device': 400,
+  'device-conflict': 400,
+  'unavailable-command': 400,
   'unknown-client': 400,
   'invalid-scopes': 400,
   // token server

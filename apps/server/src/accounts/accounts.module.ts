@@ -41,7 +41,13 @@ import { VerificationService } from './verification.service.ts';
     SessionStrategy,
     VerificationService,
   ],
-  exports: [AccountsService, InvitationsService, SessionStrategy, VerificationService],
+  exports: [
+    AccountsService,
+    InvitationsService,
+    SessionsService,
+    SessionStrategy,
+    VerificationService,
+  ],
 })
 export class AccountsModule implements OnModuleInit {
   constructor(

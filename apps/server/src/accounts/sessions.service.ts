@@ -40,8 +40,8 @@ export class SessionsService {
   }
 
   /** Ends a session, and by the foreign keys every grant and token that was given in it. */
-  async end(id: string): Promise<void> {
-    await this.db.query(`DELETE FROM session WHERE id = $1`, [id]);
+  async end(id: string, tx: EntityManager = this.db.manager): Promise<void> {
+    await tx.query(`DELETE FROM session WHERE id = $1`, [id]);
   }
 
   /**

@@ -1,0 +1,26 @@
+import { Body, Controller, Get, HttpCode, Post, UseGuards } from '@nestjs/common';
+import { type AttachedClient, DestroyAttachedClient } from '#lib/protocol';
+import { Session, SessionGuard } from '../accounts/session.guard.ts';
+import { AttachedClientsService } from './attached-clients.service.ts';
+
+/** Everything that is signed in to an account: docs/protocol/devices.md */
+@Controller('auth/v1/account')
+@UseGuards(SessionGuard)
+export class AttachedClientsController {
+  constructor(private readonly clients: AttachedClientsService) {}
+
+  @Get('attached_clients')
+  list(@Session() session: Session): Promise<AttachedClient[]> {
+    return this.clients.list(session);
+  }
+
+  @Post('attached_client/destroy')
+  @HttpCode(200)
+  async destroy(
+    @Session() session: Session,
+    @Body({ schema: DestroyAttachedClient }) asked: DestroyAttachedClient,
+  ): Promise<Record<string, never>> {
+    await this.clients.destroy(session, asked);
+    return {};
+  }
+}

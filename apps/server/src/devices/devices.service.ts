@@ -1,0 +1,215 @@
+import { randomBytes } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
+import { type Device, type DeviceType, Failure, type PutDevice } from '#lib/protocol';
+import { SessionsService } from '../accounts/sessions.service.ts';
+import { Clock } from '../platform/clock.ts';
+import type { Holder } from './device.guard.ts';
+
+/** More than anybody carries; each costs the others a message when something happens. */
+const DEVICES_MAX = 100;
+
+/** A row of `device`, without what the commands need. */
+interface Row {
+  id: string;
+  sessionId: string | null;
+  grantId: string | null;
+  name: string;
+  type: DeviceType;
+  pushCallback: string | null;
+  pushPublicKey: string | null;
+  pushAuthKey: string | null;
+  pushExpired: boolean;
+  availableCommands: Record<string, string>;
+  /** Of the device's own session, where it has one. */
+  usedAt: Date;
+}
+
+const ROWS = `
+  SELECT d.id, d.session_id AS "sessionId", d.grant_id AS "grantId", d.name, d.type,
+         d.push_callback AS "pushCallback", d.push_public_key AS "pushPublicKey",
+         d.push_auth_key AS "pushAuthKey", d.push_expired AS "pushExpired",
+         d.available_commands AS "availableCommands", coalesce(s.used_at, d.used_at) AS "usedAt"
+    FROM device d LEFT JOIN session s ON s.id = d.session_id`;
+
+/** The devices of an account: each is of one session, or one grant of an app, and ends with it. */
+@Injectable()
+export class DevicesService {
+  constructor(
+    @InjectDataSource() private readonly db: DataSource,
+    private readonly sessions: SessionsService,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Registers the caller's device, or changes what is given of it. A device of the account whose
+   * session is another becomes the caller's: so it keeps its id and its commands when the password
+   * changed. The session that it had is of no more use, and ends.
+   *
+   * @throws Failure `unknown-device`; `device-conflict` with the `deviceId` that the caller has;
+   *   `invalid-parameter` for a new device without name or type; `too-many-requests`
+   */
+  async put(holder: Holder, asked: PutDevice): Promise<Device> {
+    const { uid } = holder;
+    return this.db.transaction(async (tx) => {
+      await this.takeTurn(tx, holder);
+      const all = await this.rows(tx, uid);
+      const mine = all.find((row) => isOf(row, holder));
+      const named = asked.id === undefined ? mine : all.find(({ id }) => id === asked.id);
+      if (asked.id !== undefined && !named) throw unknownDevice();
+      if (named && mine && named !== mine) {
+        throw new Failure('device-conflict', 'The session has another device.', {
+          extra: { deviceId: mine.id },
+        });
+      }
+      if (!named && all.length >= DEVICES_MAX) {
+        throw new Failure('too-many-requests', `An account has ${DEVICES_MAX} devices at most.`);
+      }
+      const { sessionId, grantId } = ownerOf(holder);
+      const row: Row = {
+        ...(named ?? this.fresh(asked)),
+        ...{ sessionId, grantId, usedAt: this.clock.now() },
+        ...changesOf(asked, named),
+      };
+      await this.write(tx, uid, row);
+      if (named && named.sessionId !== null && named.sessionId !== sessionId) {
+        await this.sessions.end(named.sessionId, tx);
+      }
+      return toWire(row, holder, row.usedAt);
+    });
+  }
+
+  /**
+   * All devices of the account, the newest use first.
+   *
+   * @param idleSince - milliseconds since 1970; devices that were not used since are left out. The
+   *   caller's own never is.
+   */
+  async list(holder: Holder, idleSince = 0): Promise<Device[]> {
+    const now = this.clock.now();
+    const rows = await this.rows(this.db.manager, holder.uid);
+    return rows
+      .map((row) => toWire(row, holder, now))
+      .filter((device) => device.isCurrentDevice || device.lastAccessTime >= idleSince)
+      .sort((a, b) => b.lastAccessTime - a.lastAccessTime);
+  }
+
+  /**
+   * Ends a device, with the session or grant that it is of.
+   *
+   * @throws Failure `unknown-device`
+   */
+  async destroy(uid: string, id: string): Promise<void> {
+    const row = (await this.rows(this.db.manager, uid)).find((device) => device.id === id);
+    if (!row) throw unknownDevice();
+    if (row.sessionId !== null) await this.sessions.end(row.sessionId);
+  }
+
+  /** The id of the caller's device; undefined when it registered none. */
+  async findOwn(holder: Holder): Promise<string | undefined> {
+    const { sessionId, grantId } = ownerOf(holder);
+    const [row] = await this.db.query<{ id: string }[]>(
+      `SELECT id FROM device WHERE session_id = $1 OR grant_id = $2`,
+      [sessionId, grantId],
+    );
+    return row?.id;
+  }
+
+  /** Registrations of one account take turns from here, so that they count each other. */
+  private async takeTurn(tx: EntityManager, holder: Holder): Promise<void> {
+    await tx.query(`SELECT 1 FROM account WHERE uid = $1 FOR NO KEY UPDATE`, [holder.uid]);
+    const { sessionId, grantId } = ownerOf(holder);
+    const [found] = await tx.query<unknown[]>(
+      sessionId === null
+        ? `SELECT 1 FROM oidc WHERE grant_key = $1 FOR KEY SHARE`
+        : `SELECT 1 FROM session WHERE id = $1 FOR KEY SHARE`,
+      [sessionId ?? grantId],
+    );
+    if (!found) throw new Failure('unauthenticated', 'The token is unknown or has ended.');
+  }
+
+  private rows(tx: EntityManager, uid: string): Promise<Row[]> {
+    return tx.query<Row[]>(`${ROWS} WHERE d.uid = $1`, [uid]);
+  }
+
+  private fresh({ name, type }: PutDevice) {
+    if (typeof name !== 'string' || !type) {
+      throw new Failure('invalid-parameter', 'A new device needs a name and a type.');
+    }
+    return {
+      ...{ id: randomBytes(16).toString('hex'), name, type, availableCommands: {} },
+      ...{ pushCallback: null, pushPublicKey: null, pushAuthKey: null, pushExpired: false },
+    };
+  }
+
+  private async write(tx: EntityManager, uid: string, row: Row): Promise<void> {
+    await tx.query(
+      `INSERT INTO device (id, uid, session_id, grant_id, name, type, push_callback,
+         push_public_key, push_auth_key, push_expired, available_commands, created_at, used_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+       ON CONFLICT (id) DO UPDATE SET session_id = excluded.session_id,
+         grant_id = excluded.grant_id, name = excluded.name, type = excluded.type,
+         push_callback = excluded.push_callback, push_public_key = excluded.push_public_key,
+         push_auth_key = excluded.push_auth_key, push_expired = excluded.push_expired,
+         available_commands = excluded.available_commands, used_at = excluded.used_at`,
+      [
+        ...[row.id, uid, row.sessionId, row.grantId, row.name, row.type, row.pushCallback],
+        ...[row.pushPublicKey, row.pushAuthKey, row.pushExpired],
+        ...[JSON.stringify(row.availableCommands), row.usedAt],
+      ],
+    );
+  }
+}
+
+/** What a call changes of a device, or sets of a new one. */
+function changesOf(asked: PutDevice, before: Row | undefined): Partial<Row> {
+  const { name, type, pushCallback, availableCommands } = asked;
+  return {
+    ...(typeof name === 'string' && { name }),
+    ...(type && { type }),
+    ...(availableCommands !== undefined && { availableCommands: availableCommands ?? {} }),
+    ...(pushCallback !== undefined && subscriptionOf(asked, before)),
+  };
+}
+
+/** A subscription is replaced as a whole: keys of another one would be no use. */
+function subscriptionOf(asked: PutDevice, before: Row | undefined) {
+  const pushCallback = asked.pushCallback || null;
+  const kept = before?.pushCallback === pushCallback ? before : undefined;
+  return {
+    pushCallback,
+    pushPublicKey: (pushCallback && asked.pushPublicKey) || kept?.pushPublicKey || null,
+    pushAuthKey: (pushCallback && asked.pushAuthKey) || kept?.pushAuthKey || null,
+    pushExpired: false,
+  };
+}
+
+const ownerOf = ({ owner }: Holder) => ({
+  sessionId: 'sessionId' in owner ? owner.sessionId : null,
+  grantId: 'grantId' in owner ? owner.grantId : null,
+});
+
+function isOf(row: Row, { owner }: Holder): boolean {
+  return 'sessionId' in owner ? row.sessionId === owner.sessionId : row.grantId === owner.grantId;
+}
+
+/** Of the account: a device of somebody else is as unknown as one that never was. */
+export const unknownDevice = () => new Failure('unknown-device', 'There is no such device.');
+
+function toWire(row: Row, holder: Holder, now: Date): Device {
+  const isCurrentDevice = isOf(row, holder);
+  return {
+    id: row.id,
+    name: row.name,
+    type: row.type,
+    isCurrentDevice,
+    lastAccessTime: (isCurrentDevice ? now : row.usedAt).getTime(),
+    pushCallback: row.pushCallback,
+    pushPublicKey: row.pushPublicKey,
+    pushAuthKey: row.pushAuthKey,
+    pushEndpointExpired: row.pushExpired,
+    availableCommands: row.availableCommands,
+    location: {},
+  };
+}
