@@ -1,6 +1,13 @@
 /** What every command of the clone needs first: the dependencies, and a build that is not stale. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -36,24 +43,43 @@ export function install() {
   writeFileSync(stamp, lock);
 }
 
-/** `tsc`, when any source is newer than the last build. */
-export function build() {
-  const stamp = join(root, 'dist', '.built');
-  const built = existsSync(stamp) ? statSync(stamp).mtimeMs : 0;
-  const sources = ['package.json', 'tsconfig.json', 'tsconfig.build.json'].map((f) =>
-    join(root, f),
+/** Every file below these folders whose path fits. */
+function sourcesIn(tops, pattern) {
+  return tops.flatMap((top) =>
+    readdirSync(join(root, top), { recursive: true })
+      .filter((path) => pattern.test(path))
+      .map((path) => join(root, top, path)),
   );
-  for (const top of ['apps', 'libs', 'bench']) {
-    for (const path of readdirSync(join(root, top), { recursive: true })) {
-      if (path.endsWith('.ts')) sources.push(join(root, top, path));
-    }
-  }
+}
+
+/** Runs a builder of node_modules, when any source is newer than what it made last. */
+function buildWhenStale({ stamp, sources, program, args, why }) {
+  const built = existsSync(stamp) ? statSync(stamp).mtimeMs : 0;
   if (sources.every((path) => statSync(path).mtimeMs <= built)) return;
   const started = new Date();
-  run(
-    process.execPath,
-    ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
-    'building',
-  );
+  run(process.execPath, [join('node_modules', program), ...args], why);
   writeFileSync(stamp, started.toISOString());
+  // What is saved while it runs was perhaps not read.
+  utimesSync(stamp, started, started);
+}
+
+/** `tsc` for the programs and `vite` for the pages, each when a source of it changed. */
+export function build() {
+  const settings = ['package.json', 'tsconfig.json', 'tsconfig.build.json'].map((f) =>
+    join(root, f),
+  );
+  buildWhenStale({
+    stamp: join(root, 'dist', '.built'),
+    sources: [...settings, ...sourcesIn(['apps', 'libs', 'bench'], /^(?!web[\\/]).*\.ts$/)],
+    program: 'typescript/bin/tsc',
+    args: ['-p', 'tsconfig.build.json'],
+    why: 'building',
+  });
+  buildWhenStale({
+    stamp: join(root, 'dist', '.built-web'),
+    sources: [...settings, ...sourcesIn(['apps/web', 'libs'], /\.(tsx?|css|html|svg)$/)],
+    program: 'vite/bin/vite.js',
+    args: ['build', '--logLevel', 'warn', 'apps/web'],
+    why: 'building the pages',
+  });
 }

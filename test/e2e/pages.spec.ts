@@ -1,6 +1,4 @@
 import { ServerDescription } from '#lib/protocol';
-import { bearerOf, mailedCode } from '../support/account.ts';
-import { anAddress, credentials, get, post } from '../support/account-api.ts';
 import { TestServer } from '../support/test-server.ts';
 
 let server: TestServer;
@@ -9,42 +7,56 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-it('says at / what it is and what to do next', async () => {
-  const { text, headers } = await server.request().get('/').expect(200);
-  expect(text).toContain('npx lockstep sign-up');
-  expect(headers).toMatchObject({
+const assetsIn = (html: string) =>
+  [...html.matchAll(/"(\/assets\/[^"]+)"/g)].map(([, at]) => at ?? '');
+
+it('serves one document to every page, never kept and never framed', async () => {
+  const first = await server.request().get('/').expect(200);
+  expect(first.headers).toMatchObject({
     'content-type': 'text/html; charset=utf-8',
+    'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
   });
-  expect(headers['content-security-policy']).toMatch(/default-src 'none'.*frame-ancestors 'none'/);
+  const policy = first.headers['content-security-policy'];
+  expect(policy).toMatch(/default-src 'none'; script-src 'self';.*frame-ancestors 'none'/);
+  expect(policy).not.toMatch(/unsafe|data:|http|\*/);
+  const link = `/verify_email?uid=${'0'.repeat(32)}&code=${encodeURIComponent('"><script>')}`;
+  for (const path of ['/signin', '/settings/clients', '/oauth2/interaction/x', link]) {
+    const { text, headers } = await server.request().get(path).expect(200);
+    expect(text).toBe(first.text);
+    expect(headers['content-security-policy']).toBe(policy);
+  }
+});
+
+it('has no script or style in the document, and none of another host', async () => {
+  const { text } = await server.request().get('/');
+  expect(text).not.toMatch(/<script(?![^>]* src=)|<style| style=| on[a-z]+=|https?:/);
+  expect(assetsIn(text).length).toBeGreaterThan(2);
+});
+
+it('gives scripts and styles out for ever, compressed for those who take it', async () => {
+  const { text } = await server.request().get('/');
+  for (const path of assetsIn(text)) {
+    const { headers } = await server.request().get(path).set('accept-encoding', 'gzip').expect(200);
+    expect(headers).toMatchObject({
+      'cache-control': 'public, max-age=31536000, immutable',
+      'content-encoding': 'gzip',
+      'x-content-type-options': 'nosniff',
+    });
+    const plain = await server.request().get(path).set('accept-encoding', 'identity').expect(200);
+    expect(plain.headers).not.toHaveProperty('content-encoding');
+  }
+});
+
+it('gives out no other file', async () => {
+  for (const name of ['index.html', '..%2findex.html', '..%2f..%2f..%2fpackage.json', 'x.js']) {
+    await server.request().get(`/assets/${name}`).expect(404);
+  }
 });
 
 it('names its realm, the same at every time of asking', async () => {
   const ask = async () =>
     ServerDescription.parse((await server.request().get('/.well-known/lockstep')).body);
   expect(await ask()).toEqual(await ask());
-});
-
-it('verifies an address by a button, not by opening the link', async () => {
-  const { uid, sessionToken } = (await post(server, 'account/create', credentials(anAddress())))
-    .body;
-  const code = await mailedCode(server, uid);
-  const isVerified = async () =>
-    (await get(server, 'recovery_email/status', bearerOf(sessionToken))).body.verified as boolean;
-  const page = await server.request().get(`/verify_email?uid=${uid}&code=${code}`).expect(200);
-  expect(page.text).toContain(`value="${code}"`);
-  expect(await isVerified()).toBe(false);
-  const wrong = { uid, code: '0'.repeat(32) };
-  await server.request().post('/verify_email').type('form').send(wrong).expect(400);
-  expect(await isVerified()).toBe(false);
-  await server.request().post('/verify_email').type('form').send({ uid, code }).expect(200);
-  expect(await isVerified()).toBe(true);
-});
-
-it('shows nothing of a link that is not one of ours', async () => {
-  const evil = encodeURIComponent('"><script>alert(1)</script>');
-  const { text } = await server.request().get(`/verify_email?uid=${evil}&code=x`).expect(400);
-  expect(text).not.toContain('script');
-  await server.request().post('/verify_email').type('form').send({ uid: evil }).expect(400);
 });

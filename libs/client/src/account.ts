@@ -1,12 +1,8 @@
 import {
-  appKeyIdentifier,
   deriveAuthPW,
-  deriveOldSyncKey,
-  deriveScopedKey,
   deriveToken,
   deriveUnwrapBKey,
   fromHex,
-  type KeyWithId,
   openKeysBundle,
   quickStretch,
   toHex,
@@ -17,25 +13,19 @@ import {
   EmailStatus,
   KeysBundle,
   type Login,
-  OLD_SYNC,
   ScopedKeyDataByScope,
   SignedIn,
 } from '#lib/protocol';
 import { ClientError, IntegrityError } from './client-error.ts';
 import { hawk } from './hawk.ts';
 import type { Ask } from './http.ts';
+import { deriveScopedKeys, type ScopedKey } from './scoped-keys.ts';
 import type { Server } from './server.ts';
 
 /** What a person types. */
 export interface Credentials {
   email: string;
   password: string;
-}
-
-/** A key that an app may have. */
-export interface ScopedKey extends KeyWithId {
-  /** What it was derived for: `app:<client_id>`, or Firefox's scope. */
-  identifier: string;
 }
 
 /** The account's master keys, 32 bytes each. They never leave the device. */
@@ -188,28 +178,7 @@ export class Account {
       }),
       ScopedKeyDataByScope,
     );
-    const asked = scope.split(' ');
-    const keys: Record<string, ScopedKey> = {};
-    for (const [name, inputs] of Object.entries(data)) {
-      const { identifier, keyRotationSecret, keyRotationTimestamp } = inputs;
-      const own = name === OLD_SYNC ? OLD_SYNC : appKeyIdentifier(clientId);
-      if (!asked.includes(name) || identifier !== own) {
-        throw new IntegrityError(
-          'KEYS_REPLACED',
-          `${clientId} may not have the key of ${identifier} for ${name}.`,
-        );
-      }
-      const key =
-        name === OLD_SYNC
-          ? deriveOldSyncKey(kB, keyRotationTimestamp)
-          : deriveScopedKey({
-              ...{ kB, keyRotationTimestamp, identifier },
-              keyRotationSecret: fromHex(keyRotationSecret),
-              uid: fromHex(this.uid),
-            });
-      keys[name] = { ...key, identifier };
-    }
-    return keys;
+    return deriveScopedKeys({ kB, uid: this.uid }, { clientId, asked: scope }, data);
   }
 
   /** Adds the session's signature to a request. */

@@ -1,16 +1,9 @@
-import {
-  fromBase64Url,
-  fromUtf8,
-  type KeysPublicJwk,
-  type ScopedKeyJwk,
-  sealScopedKeys,
-  toBase64Url,
-} from '#lib/crypto';
 import { APP_KEY, InteractionDetails, InteractionFinished, OLD_SYNC } from '#lib/protocol';
-import type { Account, ScopedKey } from './account.ts';
+import type { Account } from './account.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
 import { CookieJar } from './cookie-jar.ts';
 import { isRedirectTo } from './redirect.ts';
+import { type ScopedKey, sealKeysFor } from './scoped-keys.ts';
 
 /** What an app is given when its request is granted. */
 export interface Authorized {
@@ -84,7 +77,7 @@ export async function authorize(account: Account, authorizationUrl: string): Pro
     headers: jar.headersFor(`${base}/finish`),
     json: {
       consent: true,
-      ...(keysJwk !== undefined && { keys_jwe: await seal(keysJwk, keys) }),
+      ...(keysJwk !== undefined && { keys_jwe: await sealKeysFor(keysJwk, keys) }),
     },
   });
   const { data, headers } = await http.answer(finish, InteractionFinished);
@@ -102,13 +95,4 @@ function refusedIn(url: string): ClientError {
   const error = searchParams.get('error') ?? 'malformed-answer';
   const detail = searchParams.get('error_description') ?? 'The authorization did not begin.';
   return new ClientError(error, 0, detail);
-}
-
-function seal(keysJwk: string, keys: Readonly<Record<string, ScopedKey>>): Promise<string> {
-  const jwk = JSON.parse(fromUtf8(fromBase64Url(keysJwk))) as KeysPublicJwk;
-  const sealed = Object.entries(keys).map(([scope, { k, kid, identifier }]) => [
-    scope,
-    { kty: 'oct', k: toBase64Url(k), kid, scope: identifier } satisfies ScopedKeyJwk,
-  ]);
-  return sealScopedKeys(jwk, Object.fromEntries(sealed) as Record<string, ScopedKeyJwk>);
 }

@@ -10,7 +10,7 @@
  *
  * @module
  */
-export { Account, type Credentials, type MasterKeys, type ScopedKey } from './account.ts';
+export { Account, type Credentials, type MasterKeys } from './account.ts';
 export { App, type AppRequest, type SavedApp, type Started } from './app.ts';
 export { authorize, type Authorized } from './authorization.ts';
 export { ClientError, IntegrityError, type IntegrityCode } from './client-error.ts';
@@ -20,6 +20,7 @@ export { Keys, type Contact, type OwnPair } from './keys.ts';
 export { paddedLength } from './padding.ts';
 export { MemoryPinStore, pinName, type Pin, type PinKey, type PinStore } from './pin-store.ts';
 export { type Platform, type PlatformOptions } from './platform.ts';
+export { deriveScopedKeys, type ScopedKey, sealKeysFor } from './scoped-keys.ts';
 export { Server } from './server.ts';
 export { Sharing, type InboxItem, type RefusedItem } from './sharing.ts';
 export { Storage, type OpenedRecord, type Page, type RefusedRecord } from './storage.ts';

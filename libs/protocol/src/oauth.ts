@@ -4,6 +4,8 @@ import { z } from 'zod';
 export const InteractionDetails = z.object({
   uid: z.string(),
   client: z.object({ client_id: z.string(), name: z.string() }),
+  /** Where the answer goes: one of the addresses that the operator registered for the app. */
+  redirect_uri: z.string(),
   scopes: z.array(z.string()),
   /** The app's ephemeral public key, base64url of a JWK, when it asks for keys. */
   keys_jwk: z.string().optional(),

@@ -13,7 +13,6 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Failure, FinishInteraction, type InteractionDetails } from '#lib/protocol';
 import { Session, VerifiedSessionGuard } from '../accounts/session.guard.ts';
-import { page, sendPage } from '../platform/html.ts';
 import { AuthorityService } from './authority.service.ts';
 import { errors } from './oidc-provider.ts';
 
@@ -23,20 +22,6 @@ const KEYS_JWE = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){4}$/;
 @Controller('oauth2/interaction/:id')
 export class InteractionController {
   constructor(private readonly authority: AuthorityService) {}
-
-  @Get()
-  async page(
-    @Param('id') id: string,
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-  ): Promise<void> {
-    const { client } = await this.details(id, request, reply);
-    const body = [
-      '<p>This server has no sign-in page in the browser yet.',
-      'Answer with <code>npx lockstep sign-in</code>, on a device that holds your keys.</p>',
-    ].join('\n');
-    sendPage(reply, page(`${client.name} asks for access`, body));
-  }
 
   @Get('details')
   @Header('cache-control', 'no-store')
@@ -51,6 +36,7 @@ export class InteractionController {
     return {
       uid,
       client: { client_id: client.clientId, name: client.clientName ?? client.clientId },
+      redirect_uri: text(params.redirect_uri),
       scopes: text(params.scope).split(' ').filter(Boolean),
       ...(params.keys_jwk !== undefined && { keys_jwk: text(params.keys_jwk) }),
     };

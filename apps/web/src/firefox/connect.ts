@@ -1,0 +1,126 @@
+import { z } from 'zod';
+import { type ScopedKey, sealKeysFor } from '#lib/client';
+import { OLD_SYNC } from '#lib/protocol';
+import { http } from '../account/server.ts';
+import { bySession, endSession } from '../account/session.ts';
+import { type Opened, scopedKeys } from '../account/sign-in.ts';
+import { askFirefox, ChannelError } from './web-channel.ts';
+
+/** What Firefox writes into the address of the page: firefox.md §3 */
+const Request = z.object({
+  context: z.literal('oauth_webchannel_v1'),
+  client_id: z.string().min(1),
+  scope: z.string().min(1),
+  state: z.string().min(1),
+  code_challenge: z.string().min(1),
+  code_challenge_method: z.literal('S256'),
+  access_type: z.string().default('offline'),
+  keys_jwk: z.string().optional(),
+  service: z.string().optional(),
+});
+export type FirefoxRequest = z.infer<typeof Request>;
+
+const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob:oauth-redirect-webchannel';
+/** Firefox may first ask the person whether to merge; that takes as long as it takes. */
+const PERSON_MS = 600_000;
+const FINISH_MS = 60_000;
+
+const Done = z.object({ ok: z.boolean().optional() });
+const Status = z.object({
+  signedInUser: z
+    .object({
+      email: z.string(),
+      uid: z.string(),
+      sessionToken: z.string().nullish(),
+      verified: z.boolean().nullish(),
+    })
+    .nullish(),
+  capabilities: z
+    .object({
+      choose_what_to_sync: z.boolean().default(false),
+      engines: z.array(z.string()).default([]),
+    })
+    .prefault({}),
+});
+/** What Firefox says about itself. */
+export type FirefoxStatus = z.infer<typeof Status>;
+const Authorization = z.object({ code: z.string(), state: z.string() });
+
+/** Whether a Firefox opened this page to be signed in. */
+export const isFirefoxFlow = (query: URLSearchParams): boolean =>
+  query.get('context') === 'oauth_webchannel_v1';
+
+/** Firefox's request; undefined when something in the address is missing. */
+export function readRequest(query: URLSearchParams): FirefoxRequest | undefined {
+  return Request.safeParse(Object.fromEntries(query)).data;
+}
+
+/** Asks Firefox who it is and what it can sync. @throws ChannelError */
+export const firefoxStatus = (query: URLSearchParams): Promise<FirefoxStatus> =>
+  askFirefox(
+    'fxa_status',
+    {
+      service: query.get('service') ?? 'sync',
+      context: query.get('context') ?? '',
+      isPairing: false,
+    },
+    Status,
+  );
+
+/** What a person who signs up wants to sync; undefined leaves it to the account's other devices. */
+export interface SyncChoice {
+  offered: readonly string[];
+  declined: readonly string[];
+}
+
+/**
+ * Signs Firefox in: asks whether it may take this account, hands it the session, then an authorization code
+ * with the keys sealed to Firefox. The keys themselves pass through the server as ciphertext.
+ *
+ * @returns false when Firefox refuses the account
+ * @throws ChannelError, ClientError
+ */
+export async function connectFirefox(
+  account: Opened,
+  request: FirefoxRequest,
+  action: 'signin' | 'signup',
+  choice: SyncChoice | undefined,
+): Promise<boolean> {
+  const { uid, email, sessionToken } = account;
+  const may = await askFirefox('can_link_account', { email, uid }, Done, PERSON_MS);
+  if (may.ok !== true) {
+    await endSession(account);
+    return false;
+  }
+  const wantsSync = request.scope.split(' ').includes(OLD_SYNC);
+  const sync = choice && { offeredEngines: choice.offered, declinedEngines: choice.declined };
+  await expectOk('login', {
+    ...{ uid, email, sessionToken, verified: true },
+    services: wantsSync ? { sync: sync ?? {} } : {},
+  });
+  const { keys_jwk: keysJwk } = request;
+  const keys: Record<string, ScopedKey> =
+    keysJwk === undefined ? {} : await scopedKeys(account, request.client_id, request.scope);
+  const { code, state } = await http.json(
+    {
+      ...{ method: 'POST', url: '/auth/v1/oauth/authorization' },
+      json: {
+        ...{ client_id: request.client_id, response_type: 'code', scope: request.scope },
+        ...{ state: request.state, access_type: request.access_type },
+        code_challenge: request.code_challenge,
+        code_challenge_method: request.code_challenge_method,
+        ...(keysJwk !== undefined &&
+          Object.keys(keys).length > 0 && { keys_jwe: await sealKeysFor(keysJwk, keys) }),
+      },
+      ...bySession(account),
+    },
+    Authorization,
+  );
+  await expectOk('oauth_login', { action, code, state, redirect: OUT_OF_BAND });
+  return true;
+}
+
+async function expectOk(command: string, data: object): Promise<void> {
+  const { ok } = await askFirefox(command, data, Done, FINISH_MS);
+  if (ok !== true) throw new ChannelError('failed');
+}

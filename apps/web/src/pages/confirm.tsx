@@ -1,0 +1,82 @@
+import { useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import { confirmAddress, isConfirmed, mailAgain, type Opened } from '../account/sign-in.ts';
+import { strings } from '../strings/strings.ts';
+import { Field, Form, Note, Page, Problem, useAttempt } from '../ui/parts.tsx';
+
+const POLL_MS = 2000;
+/** Nobody looks for a mail longer than that with the page open; a code typed later still works. */
+const POLLS_MAX = 900;
+
+/** Waits for the address to be confirmed: by the code typed here, or by the link, opened anywhere. */
+export function Confirm(props: { account: Opened; onConfirmed: () => Promise<void> }) {
+  const words = strings.confirm;
+  const { account } = props;
+  const code = useSignal('');
+  const note = useSignal<string | undefined>(undefined);
+  const attempt = useAttempt();
+
+  const goOn = () => {
+    attempt.run(props.onConfirmed);
+  };
+  useEffect(() => {
+    let polls = 0;
+    const timer = setInterval(() => {
+      if (++polls > POLLS_MAX) clearInterval(timer);
+      if (document.visibilityState === 'hidden' && polls % 5 !== 0) return;
+      isConfirmed(account).then(
+        (done) => {
+          if (!done) return;
+          clearInterval(timer);
+          goOn();
+        },
+        () => undefined, // asked again in a moment
+      );
+    }, POLL_MS);
+    return () => {
+      clearInterval(timer);
+    };
+  }, [account]);
+
+  return (
+    <Page name="confirm" title={words.title}>
+      <p>{words.sent(account.email)}</p>
+      <Form
+        onSubmit={() => {
+          attempt.run(async () => {
+            await confirmAddress(account.uid, code.value.trim().toLowerCase());
+            await props.onConfirmed();
+          });
+        }}
+      >
+        <Field
+          id="code"
+          label={strings.fields.code}
+          value={code.value}
+          onValue={(value) => (code.value = value)}
+          autocomplete="one-time-code"
+          autofocus
+          mono
+        />
+        <Problem text={attempt.problem} />
+        <Note text={note.value} />
+        <button id="confirm" type="submit" class="main" aria-disabled={attempt.busy}>
+          {words.button}
+        </button>
+        <button
+          id="again"
+          type="button"
+          onClick={() => {
+            attempt.run(async () => {
+              await mailAgain(account);
+              note.value = words.sentAgain;
+            });
+          }}
+        >
+          {words.again}
+        </button>
+        <p class="hint">{words.waiting}</p>
+      </Form>
+    </Page>
+  );
+}

@@ -1,0 +1,136 @@
+import { useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { isErrno } from '../account/server.ts';
+import { type Opened, signIn, signUp } from '../account/sign-in.ts';
+import { strings } from '../strings/strings.ts';
+import { Field, Form, Link, Page, Problem, useAttempt } from '../ui/parts.tsx';
+import { arrivedWith, here } from '../ui/route.ts';
+import { Confirm } from './confirm.tsx';
+
+/** How somebody came in. */
+export type Entry = 'signin' | 'signup';
+
+const ADDRESS = /^[^\s@]+@[^\s@]+$/;
+const PASSWORD_LENGTH_MIN = 8;
+
+/**
+ * Address and password, for those who have an account and those who make one; then, if it needs that, the
+ * confirmation of the address. Goes on with an account whose keys can be fetched.
+ */
+export function Enter(props: {
+  title: string;
+  intro: string;
+  /** Which of the two buttons is the main one. */
+  first: Entry;
+  /** The address, when it is known from before. */
+  email?: string;
+  /** Whether it must be this address. */
+  isFixed?: boolean;
+  onEntered: (account: Opened, entry: Entry) => Promise<void>;
+  children?: ComponentChildren;
+}) {
+  const words = strings.enter;
+  const email = useSignal(props.email ?? '');
+  const password = useSignal('');
+  const invitation = useSignal(arrivedWith.get('invitation') ?? '');
+  const needsInvitation = useSignal(invitation.peek() !== '');
+  const waiting = useSignal<{ account: Opened; entry: Entry } | undefined>(undefined);
+  const attempt = useAttempt();
+
+  const enter = (entry: Entry) => {
+    if (!ADDRESS.test(email.value.trim())) {
+      attempt.refuse(words.emailOdd);
+      return;
+    }
+    if (entry === 'signup' && password.value.length < PASSWORD_LENGTH_MIN) {
+      attempt.refuse(words.passwordShort);
+      return;
+    }
+    attempt.run(async () => {
+      const typed = { email: email.value, password: password.value };
+      try {
+        const account =
+          entry === 'signup' ? await signUp(typed, invitation.value) : await signIn(typed);
+        password.value = '';
+        if (account.verified) await props.onEntered(account, entry);
+        else waiting.value = { account, entry };
+      } catch (error) {
+        if (isErrno(error, 202)) needsInvitation.value = true;
+        throw error;
+      }
+    });
+  };
+
+  const pending = waiting.value;
+  if (pending) {
+    const confirmed = () => props.onEntered(pending.account, pending.entry);
+    return <Confirm account={pending.account} onConfirmed={confirmed} />;
+  }
+
+  const button = (entry: Entry) => (
+    <button
+      id={entry}
+      type={entry === props.first ? 'submit' : 'button'}
+      class={entry === props.first ? 'main' : ''}
+      aria-disabled={attempt.busy}
+      onClick={
+        entry === props.first
+          ? undefined
+          : () => {
+              enter(entry);
+            }
+      }
+    >
+      {entry === 'signin' ? words.signIn : words.signUp}
+    </button>
+  );
+  const second: Entry = props.first === 'signin' ? 'signup' : 'signin';
+  return (
+    <Page name="enter" title={props.title}>
+      <p>{props.intro}</p>
+      <Form
+        onSubmit={() => {
+          enter(props.first);
+        }}
+      >
+        <Field
+          id="email"
+          label={strings.fields.email}
+          kind="email"
+          value={email.value}
+          onValue={(value) => (email.value = value)}
+          autocomplete="username"
+          readOnly={props.isFixed === true}
+          autofocus={email.peek() === ''}
+        />
+        <Field
+          id="password"
+          label={strings.fields.password}
+          kind="password"
+          value={password.value}
+          onValue={(value) => (password.value = value)}
+          autocomplete={props.first === 'signin' ? 'current-password' : 'new-password'}
+        />
+        {needsInvitation.value && (
+          <Field
+            id="invitation"
+            label={strings.fields.invitation}
+            value={invitation.value}
+            onValue={(value) => (invitation.value = value)}
+            optional
+            mono
+          />
+        )}
+        {props.children}
+        <Problem text={attempt.problem} />
+        {button(props.first)}
+        <p class="or">{words.or}</p>
+        {button(second)}
+        <p class="hint">{words.newHere}</p>
+        <p class="hint">
+          <Link to={`/reset_password${here.value.search}`}>{words.forgot}</Link>
+        </p>
+      </Form>
+    </Page>
+  );
+}

@@ -1,0 +1,200 @@
+import { useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { useEffect, useId, useRef } from 'preact/hooks';
+import { wordsFor } from '../account/server.ts';
+import { strings } from '../strings/strings.ts';
+import { goTo } from './route.ts';
+
+/** A page: its heading, which also becomes the window's title and gets the focus, and what is below. */
+export function Page(props: {
+  /** What tests and drivers find the page by. */
+  name: string;
+  title: string;
+  wide?: boolean;
+  children: ComponentChildren;
+}) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    document.title = `${props.title} · ${strings.name}`;
+    // Not over a field that the page itself put the focus on.
+    if (document.activeElement === document.body) heading.current?.focus();
+  }, [props.name, props.title]);
+  return (
+    <main data-page={props.name} class={props.wide === true ? 'wide' : ''}>
+      <h1 ref={heading} tabIndex={-1}>
+        {props.title}
+      </h1>
+      {props.children}
+    </main>
+  );
+}
+
+/** A link to another of these pages, which does not load anything. */
+export function Link(props: { to: string; children: ComponentChildren; class?: string }) {
+  return (
+    <a
+      href={props.to}
+      class={props.class}
+      onClick={(event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+        event.preventDefault();
+        goTo(props.to);
+      }}
+    >
+      {props.children}
+    </a>
+  );
+}
+
+/** A labelled field. */
+export function Field(props: {
+  id: string;
+  label: string;
+  kind?: 'text' | 'email' | 'password';
+  value: string;
+  onValue: (value: string) => void;
+  autocomplete?: string;
+  hint?: string | undefined;
+  readOnly?: boolean;
+  optional?: boolean;
+  autofocus?: boolean;
+  mono?: boolean;
+}) {
+  const hintId = useId();
+  const shown = useSignal(false);
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (props.autofocus === true) input.current?.focus();
+  }, [props.autofocus]);
+  const isPassword = props.kind === 'password';
+  // Preact types each kind of input apart; these three take the same attributes.
+  const type = { type: isPassword && shown.value ? 'text' : (props.kind ?? 'text') } as {
+    type: 'text';
+  };
+  return (
+    <div class="field">
+      <label for={props.id}>{props.label}</label>
+      <input
+        ref={input}
+        id={props.id}
+        name={props.id}
+        {...type}
+        value={props.value}
+        autocomplete={props.autocomplete ?? 'off'}
+        autocapitalize="none"
+        spellcheck={false}
+        required={props.optional !== true}
+        readOnly={props.readOnly === true}
+        class={props.mono === true ? 'mono' : ''}
+        aria-describedby={props.hint === undefined ? undefined : hintId}
+        onInput={(event) => {
+          props.onValue(event.currentTarget.value);
+        }}
+      />
+      {props.hint !== undefined && (
+        <p class="hint" id={hintId}>
+          {props.hint}
+        </p>
+      )}
+      {isPassword && (
+        <Check
+          id={`${props.id}-shown`}
+          label={strings.fields.show}
+          checked={shown.value}
+          onChecked={(checked) => (shown.value = checked)}
+        />
+      )}
+    </div>
+  );
+}
+
+/** A labelled check box. */
+export function Check(props: {
+  id: string;
+  label: string;
+  checked: boolean;
+  onChecked: (checked: boolean) => void;
+}) {
+  return (
+    <label class="check" for={props.id}>
+      <input
+        id={props.id}
+        type="checkbox"
+        checked={props.checked}
+        onChange={(event) => {
+          props.onChecked(event.currentTarget.checked);
+        }}
+      />
+      <span>{props.label}</span>
+    </label>
+  );
+}
+
+/** What went wrong, read out as soon as it is there; nothing when all is well. */
+export function Problem({ text }: { text: string | undefined }) {
+  return (
+    <div role="alert" class={text === undefined ? '' : 'problem'}>
+      {text}
+    </div>
+  );
+}
+
+/** What went well, read out when there is time. */
+export function Note({ text }: { text: string | undefined }) {
+  return (
+    <div role="status" class={text === undefined ? '' : 'note'}>
+      {text}
+    </div>
+  );
+}
+
+/** One thing at a time that a page does: whether it is at work, and why it did not work out. */
+export interface Attempt {
+  readonly busy: boolean;
+  readonly problem: string | undefined;
+  /** Says what went wrong without doing anything. */
+  refuse(text: string | undefined): void;
+  /** Does it, unless something is being done. Failures become `problem`. */
+  run(work: () => Promise<void>): void;
+}
+
+/**
+ * Remembers an attempt for a component.
+ *
+ * @param explain - the words for failures that mean something else here; undefined for the usual ones
+ */
+export function useAttempt(explain?: (error: unknown) => string | undefined): Attempt {
+  const busy = useSignal(false);
+  const problem = useSignal<string | undefined>(undefined);
+  return {
+    busy: busy.value,
+    problem: problem.value,
+    refuse: (text) => (problem.value = text),
+    run(work) {
+      if (busy.peek()) return;
+      busy.value = true;
+      problem.value = undefined;
+      work()
+        .catch((error: unknown) => {
+          problem.value = explain?.(error) ?? wordsFor(error);
+        })
+        .finally(() => (busy.value = false));
+    },
+  };
+}
+
+/** A form that never leaves the page. */
+export function Form(props: { onSubmit: () => void; children: ComponentChildren }) {
+  return (
+    <form
+      noValidate
+      method="post"
+      onSubmit={(event) => {
+        event.preventDefault();
+        props.onSubmit();
+      }}
+    >
+      {props.children}
+    </form>
+  );
+}
