@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { Clock } from '../../apps/server/src/platform/clock.ts';
+import { SESSION_SETTINGS } from '../../apps/server/src/platform/database.ts';
 import { Config } from '../../apps/server/src/platform/config.ts';
 import { Statements } from '../../apps/server/src/sync/statements.ts';
 import { StorageReaderService } from '../../apps/server/src/sync/storage-reader.service.ts';
@@ -92,7 +93,8 @@ function toScript(text: string, values: readonly unknown[]): Script {
     variables[`v${digits}`] = spell(value);
     return `:v${digits}`;
   });
-  return { text: `${SETTINGS}${statement.replaceAll(/\s*\n\s*/g, ' ')};\n`, variables };
+  const script = `${SETTINGS}${statement.replaceAll(/\s*\n\s*/g, ' ')};\n`;
+  return { text: script, variables, settings: SESSION_SETTINGS };
 }
 
 /** As the driver spells a parameter. */

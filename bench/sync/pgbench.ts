@@ -9,6 +9,8 @@ export interface Script {
   text: string;
   /** Values of `:name`, beside those that the script sets. */
   variables: Readonly<Record<string, string>>;
+  /** Of each connection, as libpq takes them: `-c name=value`. */
+  settings?: string;
 }
 
 /**
@@ -35,7 +37,7 @@ export function findPgbench(): string {
  */
 export async function runPgbench(
   { pgbench, url, clients, seconds }: RunOptions,
-  { text, variables }: Script,
+  { text, variables, settings = '' }: Script,
 ): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-pgbench-'));
   try {
@@ -51,7 +53,10 @@ export async function runPgbench(
       ...['-h', hostname, '-p', port, '-U', username, '-f', file, ...defines],
       pathname.slice(1),
     ];
-    const output = await run(pgbench, args, decodeURIComponent(password));
+    const output = await run(pgbench, args, {
+      PGPASSWORD: decodeURIComponent(password),
+      PGOPTIONS: settings,
+    });
     const tps = /^tps = ([\d.]+)/m.exec(output)?.[1];
     if (tps === undefined) throw new Error(`pgbench printed no rate: ${output}`);
     return Number(tps);
@@ -68,9 +73,13 @@ export interface RunOptions {
   seconds: number;
 }
 
-function run(command: string, args: string[], password: string): Promise<string> {
+function run(
+  command: string,
+  args: string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<string> {
   return new Promise((done, failed) => {
-    const child = spawn(command, args, { env: { ...process.env, PGPASSWORD: password } });
+    const child = spawn(command, args, { env: { ...process.env, ...environment } });
     let output = '';
     let complaint = '';
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));

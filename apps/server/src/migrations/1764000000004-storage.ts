@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { CLEAR, DELETE, PURGE } from './storage-deletions.ts';
-import { APPEND, COMMIT, SEEN_UNTIL, WRITE } from './storage-functions.ts';
+import { APPEND, COMMIT, SEEN_SINCE, SEEN_UNTIL, WRITE } from './storage-functions.ts';
 
 /** Sync storage. Times are hundredths of a second since 1970. */
 export class Storage1764000000004 implements MigrationInterface {
@@ -69,13 +69,19 @@ export class Storage1764000000004 implements MigrationInterface {
         CONSTRAINT legacy_user_pkey PRIMARY KEY (id),
         CONSTRAINT legacy_user_name UNIQUE (username)
       )`);
-    for (const definition of [SEEN_UNTIL, WRITE, APPEND, COMMIT, DELETE, CLEAR, PURGE]) {
+    for (const definition of [
+      ...[SEEN_SINCE, SEEN_UNTIL, WRITE, APPEND, COMMIT],
+      ...[DELETE, CLEAR, PURGE],
+    ]) {
       await db.query(definition);
     }
   }
 
   async down(db: QueryRunner): Promise<void> {
-    for (const name of ['purge', 'clear', 'delete', 'commit', 'append', 'write', 'seen_until']) {
+    for (const name of [
+      ...['purge', 'clear', 'delete', 'commit', 'append', 'write'],
+      ...['seen_until', 'seen_since'],
+    ]) {
       await db.query(`DROP FUNCTION storage_${name}`);
     }
     for (const table of ['legacy_user', 'batch_bso', 'batch', 'bso', 'user_collection']) {

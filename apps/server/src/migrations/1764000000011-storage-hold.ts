@@ -22,7 +22,7 @@ export class StorageHold1764000000011 implements MigrationInterface {
     await db.query(`ALTER TABLE user_collection ADD frozen boolean NOT NULL DEFAULT false`);
     for (const definition of [FENCE, ...FENCE_TRIGGERS, HOLD, PURGE_GONE])
       await db.query(definition);
-    await db.query(SEEN_UNTIL.replace('CREATE FUNCTION', 'CREATE OR REPLACE FUNCTION'));
+    await db.query(SEEN_UNTIL);
   }
 
   async down(db: QueryRunner): Promise<void> {

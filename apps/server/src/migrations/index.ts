@@ -14,6 +14,7 @@ import { Password1764000000013 } from './1764000000013-password.ts';
 import { Device1764000000014 } from './1764000000014-device.ts';
 import { OAuthProfile1764000000015 } from './1764000000015-oauth-profile.ts';
 import { AccountSafety1764000000016 } from './1764000000016-account-safety.ts';
+import { StorageFaster1764000000020 } from './1764000000020-storage-faster.ts';
 
 /** In the order they run. A published migration is never edited: add the next one. */
 export const migrations = [
@@ -33,4 +34,5 @@ export const migrations = [
   Device1764000000014,
   OAuthProfile1764000000015,
   AccountSafety1764000000016,
+  StorageFaster1764000000020,
 ];

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { after, announce } from './storage-functions.ts';
+import { after, announce, recordOf } from './storage-functions.ts';
 
 const dropBatches = (where: string) => `
   WITH dropped AS (DELETE FROM batch b WHERE ${where} RETURNING b.id)
@@ -15,7 +15,7 @@ const dropBatches = (where: string) => `
  * \`missing\`: no such record or collection; new_modified is then the time of the store.
  */
 export const DELETE = `
-CREATE FUNCTION storage_delete(
+CREATE OR REPLACE FUNCTION storage_delete(
   p_uid bigint, p_collection text, p_now bigint, p_unmodified_since bigint,
   p_item text, p_ids text[],
   -- of 1.1: {ids, older, newer, above, below, parent, predecessor, sort, limit, offset}, each may be absent
@@ -30,13 +30,12 @@ DECLARE
 BEGIN
   ${announce}
   SELECT * INTO held FROM user_collection c
-   WHERE c.uid = p_uid AND c.collection = p_collection FOR UPDATE;
+   WHERE c.uid = p_uid AND c.collection = p_collection;
   IF FOUND AND NOT held.deleted THEN
     seen := held.modified;
     IF p_item IS NOT NULL THEN
-      SELECT b.modified INTO seen FROM bso b
-       WHERE b.uid = p_uid AND b.collection = p_collection AND b.id = p_item
-         AND (b.expires IS NULL OR b.expires > p_now);
+      SELECT b.modified INTO seen FROM ${recordOf('p_item')} b
+       WHERE b.expires IS NULL OR b.expires > p_now;
     END IF;
   END IF;
   -- in 1.1 what is empty does not exist
@@ -85,8 +84,9 @@ BEGIN
   END IF;
   WITH gone AS (
     DELETE FROM bso b
-     WHERE b.uid = p_uid AND b.collection = p_collection
-       AND b.id = ANY (COALESCE(p_ids, ARRAY[p_item]))
+     WHERE b.ctid = ANY (ARRAY(
+             SELECT o.ctid FROM unnest(COALESCE(p_ids, ARRAY[p_item])) g (id),
+                    LATERAL ${recordOf('g.id')} o))
     RETURNING b.bytes
   )
   SELECT COALESCE(sum(bytes), 0) INTO freed FROM gone;
@@ -130,7 +130,7 @@ END $$`;
  * A record that was written again meanwhile stays.
  */
 export const PURGE = `
-CREATE FUNCTION storage_purge(
+CREATE OR REPLACE FUNCTION storage_purge(
   p_now bigint, p_records integer, p_batches integer,
   OUT busy boolean, OUT records bigint, OUT bytes bigint, OUT batches bigint
 ) LANGUAGE plpgsql AS $$
@@ -153,8 +153,8 @@ BEGIN
              WHERE b.expires <= p_now ORDER BY b.expires LIMIT p_records) e
      GROUP BY e.uid, e.collection ORDER BY e.uid, e.collection
   LOOP
-    PERFORM 1 FROM user_collection c
-      WHERE c.uid = place.uid AND c.collection = place.collection FOR UPDATE;
+    -- as whoever writes to the collection, and counts its bytes
+    PERFORM pg_advisory_xact_lock(hashtextextended(place.collection, place.uid));
     WITH purged AS (
       DELETE FROM bso b
        WHERE b.uid = place.uid AND b.collection = place.collection

@@ -16,15 +16,16 @@ export const after = (last: string) =>
 /** Tells readers, who never wait for it, that a change is under way. */
 export const announce = `PERFORM pg_advisory_xact_lock(hashtextextended(p_collection, p_uid));`;
 
-/** Holds the row that writers to a collection take turns on, making it if there is none. */
+/**
+ * Writers to a collection take turns by their announcements, and whoever deletes or purges does too:
+ * its row, made if there is none, needs no lock before it is changed.
+ */
 const lockCollection = `
   ${announce}
-  SELECT * INTO held FROM user_collection c
-   WHERE c.uid = p_uid AND c.collection = p_collection FOR UPDATE;
+  SELECT * INTO held FROM user_collection c WHERE c.uid = p_uid AND c.collection = p_collection;
   IF NOT FOUND THEN
     INSERT INTO user_collection VALUES (p_uid, p_collection, 0, 0, true) ON CONFLICT DO NOTHING;
-    SELECT * INTO held FROM user_collection c
-     WHERE c.uid = p_uid AND c.collection = p_collection FOR UPDATE;
+    SELECT * INTO held FROM user_collection c WHERE c.uid = p_uid AND c.collection = p_collection;
   END IF;
   new_modified := ${after('held.modified')};`;
 
@@ -32,16 +33,18 @@ const records = `unnest(p_ids, p_payloads, p_sortindexes, p_ttls, p_parents, p_p
        AS g (id, payload, sortindex, ttl, parentid, predecessorid)`;
 
 /**
- * Each record with the one it replaces, found by the primary key whatever the statistics say: `=`
- * would fit bso_modified as well, and reading a collection once for each record takes 11 s for
- * 10,000. Only the primary key gives a range of ids in their order.
+ * The record of an id, found by the primary key whatever the statistics say: `=` would fit
+ * bso_modified as well, and reading a collection once for each record takes 11 s for 10,000. Only
+ * the primary key gives a range of ids in their order.
  */
+export const recordOf = (id: string) => `(
+        SELECT b.ctid, b.* FROM bso b
+         WHERE b.uid = p_uid AND b.collection = p_collection AND b.id >= ${id} AND b.id <= ${id}
+         ORDER BY b.id LIMIT 1)`;
+
+/** Each record with the one it replaces. */
 const withOld = (source: string) => `${source}
-      LEFT JOIN LATERAL (
-        SELECT * FROM bso b
-         WHERE b.uid = p_uid AND b.collection = p_collection AND b.id >= g.id AND b.id <= g.id
-         ORDER BY b.id LIMIT 1
-      ) o ON true`;
+      LEFT JOIN LATERAL ${recordOf('g.id')} o ON true`;
 const lives = `(o.id IS NOT NULL AND (o.expires IS NULL OR o.expires > p_now))`;
 /** A new lifetime alone is no news for whoever polls; in 1.1, nothing is but a payload. */
 const keepsTime = `(${lives} AND g.payload IS NULL AND (p_legacy OR g.sortindex IS NULL))`;
@@ -62,14 +65,20 @@ const measure = (source: string) => `
  */
 const planOnce = `SET plan_cache_mode = force_generic_plan SET enable_seqscan = off`;
 
-/** Writes what is in a source, and the collection's time and size. */
-const merge = (source: string) => `
+const weighStore = `
   IF p_store_quota IS NOT NULL THEN
     -- two collections of a store may not both take what is left
     PERFORM pg_advisory_xact_lock(hashtextextended('storage-total:' || p_uid, 0));
     SELECT COALESCE(sum(c.bytes), 0) INTO elsewhere FROM user_collection c
      WHERE c.uid = p_uid AND c.collection <> p_collection;
-  END IF;
+  END IF;`;
+
+const stamp = `
+  UPDATE user_collection c SET modified = new_modified, bytes = held.bytes + grown, deleted = false
+   WHERE c.uid = p_uid AND c.collection = p_collection;`;
+
+/** Writes what is in a source, and the collection's time and size. */
+const merge = (source: string) => `
   ${measure(source)}
   IF room < 0 AND grown > 0 THEN
     -- what expired does not count; it only was not purged yet
@@ -105,8 +114,7 @@ const merge = (source: string) => `
      SET modified = EXCLUDED.modified, sortindex = EXCLUDED.sortindex, payload = EXCLUDED.payload,
          bytes = EXCLUDED.bytes, expires = EXCLUDED.expires, parentid = EXCLUDED.parentid,
          predecessorid = EXCLUDED.predecessorid;
-  UPDATE user_collection c SET modified = new_modified, bytes = held.bytes + grown, deleted = false
-   WHERE c.uid = p_uid AND c.collection = p_collection;`;
+  ${stamp}`;
 
 /**
  * How far a reader's snapshot can see, or null for no further than the collection's own time, which
@@ -114,25 +122,71 @@ const merge = (source: string) => `
  * the reader's transaction, and \`after\` gives it a later time. p_modified is what the snapshot shows:
  * a change that ended in between shows in another one.
  */
-export const SEEN_UNTIL = `
-CREATE FUNCTION storage_seen_until(p_uid bigint, p_collection text, p_modified bigint)
+export const SEEN_SINCE = `
+CREATE OR REPLACE FUNCTION storage_seen_since(p_uid bigint, p_collection text, p_modified bigint)
 RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-  latest bigint;
+BEGIN
+  IF pg_try_advisory_xact_lock_shared(hashtextextended(p_collection, p_uid))
+     AND p_modified IS NOT DISTINCT FROM (
+       SELECT c.modified FROM user_collection c
+        WHERE c.uid = p_uid AND c.collection = p_collection) THEN
+    RETURN floor(extract(epoch FROM now()) * 100);
+  END IF;
+  RETURN NULL;
+END $$`;
+
+/**
+ * The same of a collection whose row does not say that its store stays: it is frozen, or there is
+ * none. A store that froze later than the snapshot was left by nobody before that.
+ */
+export const SEEN_UNTIL = `
+CREATE OR REPLACE FUNCTION storage_seen_until(p_uid bigint, p_collection text, p_modified bigint)
+RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
   -- from then on the next change is another node's, by another clock
   IF EXISTS (SELECT FROM storage_hold h WHERE h.uid = p_uid AND h.state <> 'frozen') THEN
     RAISE EXCEPTION USING ERRCODE = 'LS503', MESSAGE = 'The store is being moved.';
   END IF;
-  IF pg_try_advisory_xact_lock_shared(hashtextextended(p_collection, p_uid)) THEN
-    SELECT c.modified INTO latest FROM user_collection c
-     WHERE c.uid = p_uid AND c.collection = p_collection;
-    IF latest IS NOT DISTINCT FROM p_modified THEN
-      RETURN floor(extract(epoch FROM now()) * 100);
-    END IF;
-  END IF;
-  RETURN NULL;
+  RETURN storage_seen_since(p_uid, p_collection, p_modified);
 END $$`;
+
+/**
+ * Writes the one record of a call, which most calls have: plain values where a source of records would
+ * take the time of a join and an aggregate to set up, as long as the write itself. Over the quota
+ * it has done nothing.
+ */
+const writeOne = `
+  SELECT b.id, b.modified, b.bytes, b.expires, b.sortindex, b.parentid, b.predecessorid INTO prior
+    FROM ${recordOf('p_ids[1]')} b;
+  lives := prior.id IS NOT NULL AND (prior.expires IS NULL OR prior.expires > p_now);
+  is_quiet := lives AND p_payloads[1] IS NULL AND (p_legacy OR p_sortindexes[1] IS NULL);
+  item_modified := CASE WHEN is_quiet THEN prior.modified ELSE new_modified END;
+  size := COALESCE(octet_length(p_payloads[1]), CASE WHEN lives THEN prior.bytes END, 0);
+  grown := size - COALESCE(prior.bytes, 0);
+  room := LEAST(p_quota - held.bytes, p_store_quota - elsewhere - held.bytes) - grown;
+  IF room >= 0 OR grown <= 0 THEN
+    INSERT INTO bso AS b (uid, collection, id, modified, sortindex, payload, bytes, expires,
+                          parentid, predecessorid)
+    VALUES (p_uid, p_collection, p_ids[1], item_modified,
+            COALESCE(p_sortindexes[1], CASE WHEN lives THEN prior.sortindex END),
+            COALESCE(p_payloads[1], ''), size,
+            CASE WHEN p_ttls[1] IS NOT NULL THEN p_now + p_ttls[1]::bigint * 100
+                 WHEN lives AND NOT p_legacy THEN prior.expires
+                 ELSE p_now + p_ttl_max * 100 END,
+            COALESCE(p_parents[1], CASE WHEN lives THEN prior.parentid END),
+            COALESCE(p_predecessors[1], CASE WHEN lives THEN prior.predecessorid END))
+        ON CONFLICT (uid, collection, id) DO UPDATE
+       SET modified = EXCLUDED.modified, sortindex = EXCLUDED.sortindex, bytes = EXCLUDED.bytes,
+           payload = CASE WHEN lives AND p_payloads[1] IS NULL THEN b.payload ELSE EXCLUDED.payload END,
+           expires = EXCLUDED.expires, parentid = EXCLUDED.parentid,
+           predecessorid = EXCLUDED.predecessorid;
+    IF p_legacy AND is_quiet THEN
+      new_modified := held.modified;
+    END IF;
+    ${stamp}
+    outcome := 'done';
+    RETURN;
+  END IF;`;
 
 /**
  * Creates and updates records, all at one time later than any the collection ever had. A null field
@@ -140,7 +194,7 @@ END $$`;
  * room: bytes left; item_modified: of the record, when there is one.
  */
 export const WRITE = `
-CREATE FUNCTION storage_write(
+CREATE OR REPLACE FUNCTION storage_write(
   p_uid bigint, p_collection text, p_now bigint, p_quota bigint, p_store_quota bigint,
   p_ttl_max bigint, p_legacy boolean,
   -- the condition is on this record, or on the collection when null
@@ -155,6 +209,9 @@ DECLARE
   elsewhere bigint := 0;
   grown bigint;
   is_quiet boolean;
+  prior record;
+  lives boolean;
+  size bigint;
 BEGIN
   ${lockCollection}
   IF p_unmodified_since IS NOT NULL THEN
@@ -164,15 +221,18 @@ BEGIN
                      SELECT FROM bso b WHERE b.uid = p_uid AND b.collection = p_collection))
                    THEN 0 ELSE held.modified END;
     ELSE
-      SELECT b.modified INTO seen FROM bso b
-       WHERE b.uid = p_uid AND b.collection = p_collection AND b.id = p_target
-         AND (b.expires IS NULL OR b.expires > p_now);
+      SELECT b.modified INTO seen FROM ${recordOf('p_target')} b
+       WHERE b.expires IS NULL OR b.expires > p_now;
     END IF;
     IF seen > p_unmodified_since THEN
       outcome := 'changed';
       new_modified := seen;
       RETURN;
     END IF;
+  END IF;
+  ${weighStore}
+  IF cardinality(p_ids) = 1 THEN
+    ${writeOne}
   END IF;
   ${merge(records)}
   outcome := 'done';
@@ -212,7 +272,7 @@ const findBatch = `
 
 /** Begins a batch or adds to it. Nothing of the collection changes: new_modified is what it has. */
 export const APPEND = `
-CREATE FUNCTION storage_append(
+CREATE OR REPLACE FUNCTION storage_append(
   p_uid bigint, p_collection text, p_now bigint, p_quota bigint, p_unmodified_since bigint,
   -- with an end it is new
   p_batch uuid, p_expires bigint, p_records_max bigint, p_bytes_max bigint,
@@ -263,7 +323,7 @@ END $$`;
 
 /** Writes a batch and the last records of it, at one time. Lifetimes begin now. */
 export const COMMIT = `
-CREATE FUNCTION storage_commit(
+CREATE OR REPLACE FUNCTION storage_commit(
   p_uid bigint, p_collection text, p_now bigint, p_quota bigint, p_store_quota bigint,
   p_ttl_max bigint, p_unmodified_since bigint,
   p_batch uuid, p_records_max bigint, p_bytes_max bigint,
@@ -291,6 +351,7 @@ BEGIN
   IF cardinality(p_ids) > 0 THEN
     ${stage}
   END IF;
+  ${weighStore}
   ${merge(`(SELECT s.*, NULL::text AS parentid, NULL::text AS predecessorid
               FROM batch_bso s WHERE s.batch = p_batch) g`)}
   DELETE FROM batch_bso s WHERE s.batch = p_batch;

@@ -3,6 +3,13 @@ import type { TypeOrmModuleOptions } from '@nestjs/typeorm';
 import { migrations } from '../migrations/index.ts';
 
 /**
+ * A prepared statement is planned once: planning for the very values takes as long as to run it. A
+ * plan that is kept has to be right for any size: made while a table is nearly empty, it would read
+ * all of it forever after.
+ */
+export const SESSION_SETTINGS = '-c plan_cache_mode=force_generic_plan -c enable_seqscan=off';
+
+/**
  * Migrations are the schema; each feature module brings its own entities.
  * @param connections - the pool's size
  * @param isStopping - true from when the database may go away without a word in the log
@@ -22,7 +29,7 @@ export const database = (
   // int8 stays text by default; our counters and times fit a double exactly.
   parseInt8: true,
   extra: {
-    options: `-c search_path=${schema}`,
+    options: `-c search_path=${schema} ${SESSION_SETTINGS}`,
     connectionTimeoutMillis: 5000,
     keepAlive: true,
   },

@@ -129,9 +129,11 @@ export class StorageReaderService {
     const chunkBytes = Math.min(CHUNK_BYTES, bytesMax);
     const place = { uid, collection, now: this.now(), modifiedSince, chunkBytes, until: undefined };
     const limit = query.full ? Math.min(query.limit, CHUNK_RECORDS) : query.limit;
-    const rows = await this.statements.run<ListRow>(...listStatement(place, { ...query, limit }));
-    const modified = rows[0]?.last_modified ?? 0;
-    const seenUntil = rows[0]?.seen_until ?? 0;
+    const [head, ...rows] = await this.statements.run<ListRow>(
+      ...listStatement(place, { ...query, limit }),
+    );
+    const modified = head?.last_modified ?? 0;
+    const seenUntil = head?.seen_until ?? 0;
     const records = rows.slice(0, limit).filter(isRead);
     const last = records.at(-1);
     const isAll = rows.length === records.length || !last;
@@ -164,7 +166,7 @@ export class StorageReaderService {
     let guess = PART_RECORDS;
     while (limit > 0) {
       const size = Math.min(limit, guess);
-      const rows = await this.statements.run<ListRow>(
+      const [, ...rows] = await this.statements.run<ListRow>(
         ...listStatement(place, { ...query, after, limit: size }),
       );
       const records = rows.slice(0, size).filter(isRead);
@@ -180,9 +182,12 @@ export class StorageReaderService {
 
   /** @throws Failure `not-found`, also when it expired */
   async get(uid: number, collection: string, id: string): Promise<BsoRow> {
+    // A range in the order of ids is found by the primary key, whatever the statistics say.
     const [record] = await this.statements.run<BsoRow>(
       `SELECT id, modified, sortindex, payload, parentid, predecessorid FROM bso
-        WHERE uid = $1 AND collection = $2 AND id = $3 AND (expires IS NULL OR expires > $4)`,
+        WHERE uid = $1 AND collection = $2 AND id >= $3 AND id <= $3
+          AND (expires IS NULL OR expires > $4)
+        ORDER BY id LIMIT 1`,
       [uid, collection, id, this.now()],
     );
     if (!record) throw new Failure('not-found', 'There is no such record.');
