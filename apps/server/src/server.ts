@@ -3,6 +3,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { fxaError } from './accounts/fxa-error.ts';
+import { fxaOAuthError } from './oauth/fxa-oauth-error.ts';
 import { oauthError } from './oauth/oauth-error.ts';
 import { admitOrigins } from './platform/cross-origin.ts';
 import { type ErrorFormats, FailureFilter } from './platform/failure.filter.ts';
@@ -10,6 +11,7 @@ import { pageError } from './platform/html.ts';
 import type { Parts } from './platform/platform.module.ts';
 import { problem } from './platform/problem.ts';
 import { attendRequests, secure } from './platform/requests.ts';
+import { attendVisitors } from './platform/visitor.ts';
 import { ServerModule } from './server.module.ts';
 import { legacyWeave, weave } from './sync/weave.ts';
 import { tokenError } from './token/token-error.ts';
@@ -31,6 +33,7 @@ const formats: ErrorFormats = [
   ['/storage/', weave],
   ['/1.5/', weave],
   ['/1.1/', legacyWeave],
+  ['/oauth/v1/', fxaOAuthError],
   ['/oauth', pageError],
   ['/settings', pageError],
   ['/pair', pageError],
@@ -74,6 +77,7 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
   );
   server.useGlobalFilters(refusals);
   attendRequests(server, parts.config);
+  attendVisitors(server, parts.config.trustedProxies);
   admitOrigins(server, ['/storage/', '/1.5/', '/1.1/', '/token/', '/1.0/']);
   return server;
 }

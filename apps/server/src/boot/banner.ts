@@ -1,4 +1,6 @@
+import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
+import { budgetsInWords } from '../platform/budgets.ts';
 import type { Config } from '../platform/config.ts';
 import type { Logs } from './logs.ts';
 
@@ -35,6 +37,10 @@ export function announce(about: {
       postgresHow === undefined
         ? `DATABASE_URL, ${new URL(config.databaseUrl ?? '').host}`
         : `embedded PostgreSQL, the default (running ${postgresHow}); set DATABASE_URL for your own`,
+    mail:
+      config.smtp === undefined
+        ? `files in ${join(config.dataDir, 'mail')}; set SMTP_URL for a mail server`
+        : `sent by ${new URL(config.smtp.url).host}`,
     signUp: policies[config.signUp],
     limits: limitsInWords(config),
     ...(config.publicUrl.pathname !== '/' && { warning: BELOW_A_PATH }),
@@ -58,6 +64,7 @@ export function announce(about: {
     ...(config.role === 'all' ? [] : [`  role      ${facts.role}`]),
     `  data      ${facts.data}`,
     `  database  ${facts.database}`,
+    `  mail      ${facts.mail}`,
     `  sign-up   ${facts.signUp}`,
     ...facts.limits.map((limit, i) => `  ${i === 0 ? 'limits' : '      '}    ${limit}`),
     ...(facts.warning === undefined ? [] : ['', `  ${facts.warning}`]),
@@ -79,6 +86,7 @@ function limitsInWords({ limits }: Config): string[] {
     `${size(limits.bodyBytesMax)} per request to any other API`,
     `storage tokens live ${time(limits.storageTokenSeconds)}, clocks may differ by ${time(limits.hawkSkewSeconds)}`,
     `${limits.scryptConcurrency} password checks at a time`,
+    `budgets: ${budgetsInWords(limits.budgets, time)}`,
   ];
 }
 

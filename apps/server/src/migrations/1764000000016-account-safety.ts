@@ -20,11 +20,10 @@ export class AccountSafety1764000000016 implements MigrationInterface {
       CREATE TABLE budget (
         -- HMAC of what the limit is counted on, such as an address
         id        text        NOT NULL,
-        allowance integer     NOT NULL,
-        seconds   integer     NOT NULL,
-        -- one more than the allowance: refused until ends_at
         spent     integer     NOT NULL,
-        -- how often it was used up without a pause; each one doubles the wait where it grows
+        -- refused until ends_at
+        is_locked boolean     NOT NULL,
+        -- how often it was spent whole without a pause
         strikes   integer     NOT NULL,
         ends_at   timestamptz NOT NULL,
         CONSTRAINT budget_pkey PRIMARY KEY (id)

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
+import { type BlockList, isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { BudgetList } from './budgets.ts';
+import { proxyList } from './visitor.ts';
 
 const bytes = (fallback: number) => z.coerce.number().int().min(1).default(fallback);
 const seconds = bytes;
@@ -43,6 +45,19 @@ const Sender = z
     return { name, address };
   });
 
+/** Addresses and networks, `10.0.0.1,fd00::/8`. */
+const Proxies = z
+  .string()
+  .default('')
+  .transform((text, context) => {
+    try {
+      return proxyList(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: (error as Error).message });
+      return z.NEVER;
+    }
+  });
+
 /** Every variable, with its default. `.env.example` lists them with a sentence each. */
 export const Environment = z.object({
   LOCKSTEP_ROLE: z.enum(['all', 'front', 'storage']).default('all'),
@@ -66,6 +81,8 @@ export const Environment = z.object({
   SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
   SMTP_TLS: z.enum(['required', 'optional']).optional(),
   MAIL_FROM: Sender.optional(),
+  TRUSTED_PROXIES: Proxies,
+  BUDGETS: BudgetList,
   STORAGE_NEW_USERS: z.enum(['open', 'closed']).default('open'),
   // A node remembers for a week that a store left it: a token that lives longer would open it again.
   STORAGE_TOKEN_SECONDS: z.coerce.number().int().min(1).max(518_400).default(3600),
@@ -93,6 +110,7 @@ export const Environment = z.object({
   FILES_FILE_BYTES_MAX: bytes(5_368_709_120),
   FILES_QUOTA_BYTES: bytes(21_474_836_480),
   FILES_IDLE_SECONDS: seconds(60),
+  PUSH_HOSTS_ALLOWED: z.string().default(''),
   BODY_BYTES_MAX: bytes(131_072),
   HAWK_SKEW_SECONDS: seconds(60),
 });
@@ -128,6 +146,8 @@ export class Config {
     readonly smtp: { url: string; requireTls: boolean } | undefined,
     /** Whom mail is from. */
     readonly mailFrom: { name: string; address: string },
+    /** Whose X-Forwarded-For is believed. */
+    readonly trustedProxies: BlockList,
     readonly limits: Limits,
   ) {}
 
@@ -163,6 +183,7 @@ export class Config {
       env.STORAGE_NEW_USERS,
       smtpOf(env),
       env.MAIL_FROM ?? { name: 'Lockstep', address: `no-reply@${publicUrl.hostname}` },
+      env.TRUSTED_PROXIES,
       limitsOf(env),
     );
   }
@@ -226,9 +247,18 @@ function limitsOf(env: Environment) {
     filesQuotaBytes: env.FILES_QUOTA_BYTES,
     /** After which an upload that stands still is broken off. */
     filesIdleSeconds: env.FILES_IDLE_SECONDS,
+    /** Hosts of push services that may be inside the network, in lower case. */
+    pushHostsAllowed: new Set(
+      env.PUSH_HOSTS_ALLOWED.toLowerCase()
+        .split(',')
+        .map((host) => host.trim())
+        .filter((host) => host !== ''),
+    ) as ReadonlySet<string>,
     /** JSON bodies of every API but storage and files. */
     bodyBytesMax: env.BODY_BYTES_MAX,
     hawkSkewSeconds: env.HAWK_SKEW_SECONDS,
+    /** What each client and account may do how often; undefined for no limit. */
+    budgets: env.BUDGETS,
   } as const;
 }
 
