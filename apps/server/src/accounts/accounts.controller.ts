@@ -1,7 +1,10 @@
 import { Body, Controller, Get, HttpCode, Post, Query, UseGuards } from '@nestjs/common';
 import {
+  type AccountSettings,
   AskAccountStatus,
+  AskCredentialsStatus,
   CreateAccount,
+  type CredentialsStatus,
   type EmailStatus,
   type KeysBundle,
   Login,
@@ -9,10 +12,15 @@ import {
   Uid,
   VerifyEmail,
 } from '#lib/protocol';
+import { EventsService } from '../events/events.service.ts';
+import { LimitsService } from '../limits/limits.service.ts';
+import { From, type Visitor } from '../platform/visitor.ts';
 import { AccountsService } from './accounts.service.ts';
+import { CredentialsService } from './credentials.service.ts';
 import { KeyFetchGuard, KeyFetchId } from './key-fetch.guard.ts';
 import { Session, SessionGuard } from './session.guard.ts';
 import { SessionsService } from './sessions.service.ts';
+import { UnblockService } from './unblock.service.ts';
 import { VerificationService } from './verification.service.ts';
 
 /** Accounts as Firefox Accounts has them: docs/protocol/accounts.md */
@@ -20,23 +28,63 @@ import { VerificationService } from './verification.service.ts';
 export class AccountsController {
   constructor(
     private readonly accounts: AccountsService,
+    private readonly credentials: CredentialsService,
     private readonly sessions: SessionsService,
     private readonly verification: VerificationService,
+    private readonly unblock: UnblockService,
+    private readonly limits: LimitsService,
+    private readonly events: EventsService,
   ) {}
 
   @Post('account/create')
   @HttpCode(200)
-  create(
+  async create(
     @Body({ schema: CreateAccount }) asked: CreateAccount,
+    @From() from: Visitor,
     @Query('keys') keys?: string,
   ): Promise<SignedIn> {
-    return this.accounts.create(asked, keys === 'true');
+    await this.limits.spend('sign-up', from);
+    const signedIn = await this.accounts.create(asked, keys === 'true');
+    await this.events.record(signedIn, 'account.create', from);
+    return signedIn;
   }
 
   @Post('account/login')
   @HttpCode(200)
-  login(@Body({ schema: Login }) asked: Login, @Query('keys') keys?: string): Promise<SignedIn> {
-    return this.accounts.login(asked, keys === 'true');
+  login(
+    @Body({ schema: Login }) asked: Login,
+    @From() from: Visitor,
+    @Query('keys') keys?: string,
+  ): Promise<SignedIn> {
+    return this.unblock.admit(asked, from, () => this.accounts.login(asked, keys === 'true'));
+  }
+
+  @Post('account/credentials/status')
+  @HttpCode(200)
+  async credentialsStatus(
+    @Body({ schema: AskCredentialsStatus }) { email }: AskCredentialsStatus,
+    @From() { client }: Visitor,
+  ): Promise<CredentialsStatus> {
+    await this.limits.spend('status', { client });
+    return this.credentials.status(email);
+  }
+
+  @Get('account')
+  @UseGuards(SessionGuard)
+  describe(@Session() { uid }: Session): Promise<AccountSettings> {
+    return this.accounts.describe(uid);
+  }
+
+  @Get('account/profile')
+  @UseGuards(SessionGuard)
+  profile(@Session() { email, generation }: Session) {
+    return {
+      email,
+      locale: 'en',
+      authenticationMethods: ['pwd', 'email'],
+      authenticatorAssuranceLevel: 1,
+      profileChangedAt: generation,
+    };
   }
 
   @Get('account/keys')
@@ -54,7 +102,9 @@ export class AccountsController {
   @HttpCode(200)
   async statusOfEmail(
     @Body({ schema: AskAccountStatus }) { email }: AskAccountStatus,
+    @From() { client }: Visitor,
   ): Promise<{ exists: boolean }> {
+    await this.limits.spend('status', { client });
     return { exists: await this.accounts.exists({ email }) };
   }
 
@@ -65,43 +115,34 @@ export class AccountsController {
     return { email, verified, emailVerified: verified, sessionVerified: verified };
   }
 
+  @Get('recovery_emails')
+  @UseGuards(SessionGuard)
+  emails(@Session() { email, verified }: Session) {
+    return [{ email, isPrimary: true, verified }];
+  }
+
   @Post('recovery_email/verify_code')
   @HttpCode(200)
   async verifyCode(
     @Body({ schema: VerifyEmail }) asked: VerifyEmail,
+    @From() from: Visitor,
   ): Promise<Record<string, never>> {
-    await this.verification.verify(asked);
+    const charged = { client: from.client, account: asked.uid };
+    await this.limits.guess('guess', charged, () => this.verification.verify(asked));
+    await this.events.record(asked, 'account.email_verified', from);
     return {};
   }
 
   @Post('recovery_email/resend_code')
   @HttpCode(200)
   @UseGuards(SessionGuard)
-  async resendCode(@Session() session: Session): Promise<Record<string, never>> {
-    if (!session.verified) await this.verification.mailCode(session.uid, session.email);
-    return {};
-  }
-
-  @Get('session/status')
-  @UseGuards(SessionGuard)
-  sessionStatus(@Session() { uid, verified }: Session) {
-    return {
-      state: verified ? 'verified' : 'unverified',
-      uid,
-      details: {
-        accountEmailVerified: verified,
-        sessionVerificationMethod: null,
-        sessionVerified: verified,
-        sessionVerificationMeetsMinimumAAL: true,
-      },
-    };
-  }
-
-  @Post('session/destroy')
-  @HttpCode(200)
-  @UseGuards(SessionGuard)
-  async destroySession(@Session() session: Session): Promise<Record<string, never>> {
-    await this.sessions.end(session.id);
+  async resendCode(
+    @Session() { uid, email, verified }: Session,
+    @From() { client }: Visitor,
+  ): Promise<Record<string, never>> {
+    if (verified) return {};
+    await this.limits.spend('mail', { client, account: email });
+    await this.verification.mailCode(uid, email);
     return {};
   }
 }

@@ -2,11 +2,14 @@ import { Module, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import type { FastifyInstance } from 'fastify';
+import { EventsModule } from '../events/events.module.ts';
+import { LimitsModule } from '../limits/limits.module.ts';
 import { MailModule } from '../mail/mail.module.ts';
 import { Clock } from '../platform/clock.ts';
 import { AccountEntity } from './account.entity.ts';
 import { AccountsController } from './accounts.controller.ts';
 import { AccountsService } from './accounts.service.ts';
+import { CredentialsService } from './credentials.service.ts';
 import { EmailCodeEntity } from './email-code.entity.ts';
 import { HawkService } from './hawk.service.ts';
 import { InvitationEntity } from './invitation.entity.ts';
@@ -14,13 +17,20 @@ import { InvitationsService } from './invitations.service.ts';
 import { KeyFetchTokenEntity } from './key-fetch-token.entity.ts';
 import { KeyFetchStrategy } from './key-fetch.guard.ts';
 import { PasswordsService } from './passwords.service.ts';
+import { SecurityEventsController } from './security-events.controller.ts';
 import { SessionEntity } from './session.entity.ts';
 import { SessionStrategy } from './session.guard.ts';
+import { SessionsController } from './sessions.controller.ts';
 import { SessionsService } from './sessions.service.ts';
+import { UnblockCodeEntity } from './unblock-code.entity.ts';
+import { UnblockController } from './unblock.controller.ts';
+import { UnblockService } from './unblock.service.ts';
 import { VerificationService } from './verification.service.ts';
 
 @Module({
   imports: [
+    EventsModule,
+    LimitsModule,
     MailModule,
     TypeOrmModule.forFeature([
       AccountEntity,
@@ -28,21 +38,31 @@ import { VerificationService } from './verification.service.ts';
       KeyFetchTokenEntity,
       EmailCodeEntity,
       InvitationEntity,
+      UnblockCodeEntity,
     ]),
   ],
-  controllers: [AccountsController],
+  controllers: [
+    AccountsController,
+    SecurityEventsController,
+    SessionsController,
+    UnblockController,
+  ],
   providers: [
     AccountsService,
+    CredentialsService,
     HawkService,
     InvitationsService,
     KeyFetchStrategy,
     PasswordsService,
     SessionsService,
     SessionStrategy,
+    UnblockService,
     VerificationService,
   ],
   exports: [
     AccountsService,
+    CredentialsService,
+    HawkService,
     InvitationsService,
     SessionsService,
     SessionStrategy,
@@ -62,7 +82,7 @@ export class AccountsModule implements OnModuleInit {
   onModuleInit(): void {
     const fastify = this.adapters.httpAdapter.getInstance<FastifyInstance>();
     fastify.addHook('onRequest', (request, reply, done) => {
-      if (request.url.startsWith('/auth/')) {
+      if (/^\/(auth|oauth\/v1)\//.test(request.url)) {
         reply.raw.setHeader('timestamp', String(this.clock.seconds()));
         reply.raw.setHeader('cache-control', 'no-store');
       }

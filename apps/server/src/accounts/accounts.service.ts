@@ -2,22 +2,29 @@ import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { In, IsNull, Not, Repository } from 'typeorm';
-import { xor } from '#lib/crypto';
-import { type CreateAccount, Failure, type Login, type SignedIn } from '#lib/protocol';
+import {
+  type AccountSettings,
+  type CreateAccount,
+  Failure,
+  type Login,
+  type Reauthenticated,
+  type SignedIn,
+} from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
 import { AccountEntity } from './account.entity.ts';
+import { CredentialsService } from './credentials.service.ts';
 import { InvitationsService } from './invitations.service.ts';
-import { PasswordsService } from './passwords.service.ts';
+import type { Session } from './session.guard.ts';
 import { SessionsService } from './sessions.service.ts';
 import { VerificationService } from './verification.service.ts';
 
-/** Signing up and signing in, by onepw v1 (docs/protocol/accounts.md). */
+/** Signing up and signing in, by onepw (docs/protocol/accounts.md). */
 @Injectable()
 export class AccountsService {
   constructor(
     @InjectRepository(AccountEntity) private readonly accounts: Repository<AccountEntity>,
-    private readonly passwords: PasswordsService,
+    private readonly credentials: CredentialsService,
     private readonly sessions: SessionsService,
     private readonly invitations: InvitationsService,
     private readonly verification: VerificationService,
@@ -33,16 +40,15 @@ export class AccountsService {
    *   `invalid-verification-code` for an invitation that does not fit
    */
   async create(asked: CreateAccount, withKeys: boolean): Promise<SignedIn> {
-    const { email, authPW, invitation } = asked;
+    const { email, invitation } = asked;
     await this.expectWelcome(email, invitation);
-    const { wrapwrapKey, ...verifier } = await this.passwords.make(authPW);
+    const { verifier, wrapKb } = await this.credentials.make(asked);
     const now = this.clock.now();
     const account = this.accounts.create({
       uid: randomBytes(16).toString('hex'),
       email,
       normalEmail: email.toLowerCase(),
       ...verifier,
-      wrapWrapKb: randomBytes(32),
       ka: randomBytes(32),
       keysChangedAt: now.getTime(),
       verifierSetAt: now.getTime(),
@@ -67,13 +73,7 @@ export class AccountsService {
       return {
         uid: account.uid,
         ...(await this.sessions.start(tx, account.uid)),
-        ...(withKeys && {
-          keyFetchToken: await this.sessions.prepareKeys(
-            tx,
-            account.uid,
-            keysOf(account, wrapwrapKey),
-          ),
-        }),
+        ...(withKeys && (await this.sessions.fetchOf(tx, account, wrapKb))),
         verified: account.verifiedAt !== null,
       };
     });
@@ -84,37 +84,57 @@ export class AccountsService {
   /**
    * Signs a device in.
    *
-   * @throws Failure `incorrect-password`, also for an unknown address; `incorrect-email-case` with
-   *   the `email` to stretch with, when the check failed and the spelling is not that of sign-up
+   * @throws Failure `incorrect-password`, `incorrect-email-case`: see {@link CredentialsService.prove}
    */
-  async login({ email, authPW }: Login, withKeys: boolean): Promise<SignedIn> {
-    const account = await this.accounts.findOneBy({ normalEmail: email.toLowerCase() });
-    const wrapwrapKey = await this.passwords.check(authPW, account ?? undefined);
-    if (!account || !wrapwrapKey) {
-      if (account && account.email !== email) {
-        throw new Failure('incorrect-email-case', 'The address is spelled otherwise.', {
-          extra: { email: account.email },
-        });
-      }
-      throw incorrectPassword(email);
-    }
+  async login(asked: Login, withKeys: boolean): Promise<SignedIn> {
+    const proven = await this.credentials.prove(asked);
     return this.accounts.manager.transaction(async (tx) => {
-      // The stretching takes its time: the account may have been replaced, or verified, since.
-      const { uid, verifyHash } = account;
-      const current = await tx.findOne(AccountEntity, {
-        where: { uid, verifyHash },
-        lock: { mode: 'for_key_share' },
-      });
-      if (!current) throw incorrectPassword(email);
+      const account = await this.credentials.hold(tx, proven);
       return {
-        uid,
-        ...(await this.sessions.start(tx, uid)),
-        ...(withKeys && {
-          keyFetchToken: await this.sessions.prepareKeys(tx, uid, keysOf(current, wrapwrapKey)),
-        }),
-        verified: current.verifiedAt !== null,
+        uid: account.uid,
+        ...(await this.sessions.start(tx, account.uid)),
+        ...(withKeys && (await this.sessions.fetchOf(tx, account, proven.wrapKb))),
+        verified: account.verifiedAt !== null,
       };
     });
+  }
+
+  /**
+   * The password is given again in a session that goes on.
+   *
+   * @throws Failure as {@link AccountsService.login}; `unauthenticated` when the session ended
+   */
+  async reauthenticate(
+    session: Session,
+    asked: Login,
+    withKeys: boolean,
+  ): Promise<Reauthenticated> {
+    const proven = await this.credentials.prove(asked, session.uid);
+    return this.accounts.manager.transaction(async (tx) => {
+      const account = await this.credentials.hold(tx, proven);
+      return {
+        uid: account.uid,
+        authAt: await this.sessions.renew(tx, session.id),
+        ...(withKeys && (await this.sessions.fetchOf(tx, account, proven.wrapKb))),
+        verified: account.verifiedAt !== null,
+      };
+    });
+  }
+
+  /** What the settings page shows. */
+  async describe(uid: string): Promise<AccountSettings> {
+    const account = await this.accounts.findOneByOrFail({ uid });
+    const { email, verifiedAt, createdAt, verifierSetAt, clientSalt } = account;
+    return {
+      uid,
+      email,
+      emails: [{ email, isPrimary: true, verified: verifiedAt !== null }],
+      emailVerified: verifiedAt !== null,
+      createdAt: createdAt.getTime(),
+      passwordCreatedAt: verifierSetAt,
+      hasPassword: true,
+      credentialsVersion: clientSalt === null ? 'v1' : 'v2',
+    };
   }
 
   /** Whether there is an account, verified or not, of this uid or address. */
@@ -136,13 +156,20 @@ export class AccountsService {
     return new Map(accounts.map(({ uid, normalEmail }) => [normalEmail, uid]));
   }
 
-  /** An account's address, and whether it is verified; undefined when there is no such account. */
-  async profile(uid: string): Promise<{ email: string; verified: boolean } | undefined> {
+  /**
+   * An account's address, whether it is verified, and when its password was set, in milliseconds
+   * since 1970; undefined when there is no such account.
+   */
+  async profile(
+    uid: string,
+  ): Promise<{ email: string; verified: boolean; generation: number } | undefined> {
     const account = await this.accounts.findOne({
-      select: { uid: true, email: true, verifiedAt: true },
+      select: { uid: true, email: true, verifiedAt: true, verifierSetAt: true },
       where: { uid },
     });
-    return account ? { email: account.email, verified: account.verifiedAt !== null } : undefined;
+    if (!account) return undefined;
+    const { email, verifiedAt, verifierSetAt } = account;
+    return { email, verified: verifiedAt !== null, generation: verifierSetAt };
   }
 
   /** Everything that can refuse a sign-up before the costly stretching. */
@@ -161,14 +188,6 @@ export class AccountsService {
     if (existing?.verifiedAt) throw accountExists(existing.email);
   }
 }
-
-const keysOf = (account: AccountEntity, wrapwrapKey: Uint8Array) => ({
-  kA: account.ka,
-  wrapKb: xor(account.wrapWrapKb, wrapwrapKey),
-});
-
-const incorrectPassword = (email: string) =>
-  new Failure('incorrect-password', 'The address or the password is wrong.', { extra: { email } });
 
 const accountExists = (email: string) =>
   new Failure('account-exists', 'There is an account of this address.', { extra: { email } });

@@ -16,6 +16,7 @@ const errnos: Partial<Record<FailureCode, number>> = {
   'signature-required': 109,
   unauthenticated: 110,
   'wrong-audience': 110,
+  'invalid-token': 110,
   'clock-skew': 111,
   'length-required': 112,
   'too-large': 113,
@@ -28,14 +29,32 @@ const errnos: Partial<Record<FailureCode, number>> = {
   'unknown-device': 123,
   'device-conflict': 124,
   'unavailable-command': 157,
+  'request-blocked': 125,
+  'invalid-unblock-code': 127,
+  'no-recovery-key': 158,
+  'invalid-recovery-key': 159,
+  'recovery-key-exists': 161,
   'unknown-client': 162,
   'invalid-scopes': 163,
+  'stale-auth': 164,
+  'incorrect-redirect': 167,
+  'invalid-response-type': 168,
+  'missing-pkce': 169,
+  'insufficient-acr': 170,
+  'unknown-code': 172,
+  'incorrect-code': 173,
+  'expired-code': 174,
+  'invalid-pkce-challenge': 175,
+  'invalid-digits': 183,
   unavailable: 201,
   'sign-up-closed': 202,
 };
 
 /** Where FxA's HTTP status is not the one of the APIs this project designed. */
-const statuses: Partial<Record<FailureCode, number>> = { 'signature-required': 401 };
+const statuses: Partial<Record<FailureCode, number>> = {
+  'signature-required': 401,
+  'invalid-token': 401,
+};
 
 /** `{code, errno, error, message}`; 999 for what has no number of its own. */
 export const fxaError: ErrorFormat = (failure) => {

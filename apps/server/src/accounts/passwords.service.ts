@@ -1,8 +1,8 @@
 import { randomBytes, scrypt as scryptCallback, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import { Injectable } from '@nestjs/common';
-import { deriveVerifyHash, deriveWrapwrapKey, fromHex } from '#lib/crypto';
-import { Failure } from '#lib/protocol';
+import { deriveVerifyHash, deriveWrapwrapKey, fromHex, xor } from '#lib/crypto';
+import { Failure, type NewPassword } from '#lib/protocol';
 import { Config } from '../platform/config.ts';
 
 const scrypt = promisify<Buffer, Buffer, number, object, Buffer>(scryptCallback);
@@ -12,13 +12,23 @@ const COST = { N: 65_536, r: 8, p: 1, maxmem: 80 * 1024 * 1024 };
 /** Callers in line per stretching at work; beyond, they are told to come back in time. */
 const WAITING_MAX = 32;
 
-/** What a password check needs, as the account table keeps it. 32 bytes each. */
+/** A password as the account table keeps it. 32 bytes each; v2 is there whole or not at all. */
 export interface Verifier {
+  /** One for both stretchings: a check is one scrypt, whichever of them the client did. */
   authSalt: Buffer;
   verifyHash: Buffer;
+  wrapWrapKb: Buffer;
+  verifyHashV2: Buffer | null;
+  wrapWrapKbV2: Buffer | null;
 }
 
-/** The server's half of onepw v1. Never more stretchings at once than the configuration allows. */
+/** kB, wrapped by what the client stretched to, 32 bytes; by v1, v2 or both. */
+export interface WrapKb {
+  v1?: Uint8Array;
+  v2?: Uint8Array;
+}
+
+/** The server's half of onepw. Never more stretchings at once than the configuration allows. */
 @Injectable()
 export class PasswordsService {
   private running = 0;
@@ -27,39 +37,67 @@ export class PasswordsService {
   constructor(private readonly config: Config) {}
 
   /**
-   * Makes the verifier of a new password, and the key that its wrapWrapKb is opened with.
-   *
-   * @param authPW - 32 bytes in hex
+   * Makes the verifier of a new password, with a new salt: together with the old one, what is
+   * stored would open kB's wrapping. Without `wrapKb` it wraps a new kB that nobody knows yet.
    */
-  async make(authPW: string): Promise<Verifier & { wrapwrapKey: Uint8Array }> {
+  async make(
+    asked: NewPassword,
+  ): Promise<{ verifier: Verifier & { clientSalt: string | null }; wrapKb: WrapKb }> {
     const authSalt = randomBytes(32);
-    const stretched = await this.stretch(authPW, authSalt);
-    return {
+    const v1 = await this.stretch(asked.authPW, authSalt);
+    const wrapKb = asked.wrapKb === undefined ? randomBytes(32) : fromHex(asked.wrapKb);
+    const verifier = {
       authSalt,
-      verifyHash: Buffer.from(deriveVerifyHash(stretched)),
-      wrapwrapKey: deriveWrapwrapKey(stretched),
+      verifyHash: v1.verifyHash,
+      wrapWrapKb: Buffer.from(xor(wrapKb, v1.wrapwrapKey)),
+    };
+    const { authPWVersion2, wrapKbVersion2, clientSalt } = asked;
+    if (authPWVersion2 === undefined || wrapKbVersion2 === undefined || clientSalt === undefined) {
+      const none = { clientSalt: null, verifyHashV2: null, wrapWrapKbV2: null };
+      return { verifier: { ...verifier, ...none }, wrapKb: { v1: wrapKb } };
+    }
+    const v2 = await this.stretch(authPWVersion2, authSalt);
+    const wrapKbV2 = fromHex(wrapKbVersion2);
+    return {
+      verifier: {
+        ...verifier,
+        clientSalt,
+        verifyHashV2: v2.verifyHash,
+        wrapWrapKbV2: Buffer.from(xor(wrapKbV2, v2.wrapwrapKey)),
+      },
+      wrapKb: { v1: wrapKb, v2: wrapKbV2 },
     };
   }
 
   /**
-   * Checks a password in constant time. Without a verifier (the address is unknown) it works as
-   * long and says no, so that the time taken does not tell who has an account.
+   * Checks a password, by either stretching, in constant time. Without a verifier (the address is
+   * unknown) it works as long and says no, so that the time taken does not tell who has an account.
    *
-   * @returns the key that opens wrapWrapKb, or undefined when the password is wrong
+   * @param authPW - 32 bytes in hex
+   * @returns undefined when the password is wrong
    */
-  async check(authPW: string, verifier: Verifier | undefined): Promise<Uint8Array | undefined> {
-    const stretched = await this.stretch(authPW, verifier?.authSalt ?? randomBytes(32));
-    const isRight = timingSafeEqual(
-      deriveVerifyHash(stretched),
-      verifier?.verifyHash ?? randomBytes(32),
-    );
-    return isRight && verifier ? deriveWrapwrapKey(stretched) : undefined;
+  async check(authPW: string, verifier: Verifier | undefined): Promise<WrapKb | undefined> {
+    const nothing = randomBytes(32);
+    const { authSalt, verifyHash, verifyHashV2, wrapWrapKb, wrapWrapKbV2 } = verifier ?? {
+      ...{ authSalt: nothing, verifyHash: nothing, wrapWrapKb: nothing },
+      ...{ verifyHashV2: null, wrapWrapKbV2: null },
+    };
+    const given = await this.stretch(authPW, authSalt);
+    const isV1 = timingSafeEqual(given.verifyHash, verifyHash);
+    const isV2 = timingSafeEqual(given.verifyHash, verifyHashV2 ?? nothing);
+    if (!verifier) return undefined;
+    if (isV1) return { v1: xor(wrapWrapKb, given.wrapwrapKey) };
+    return isV2 && wrapWrapKbV2 ? { v2: xor(wrapWrapKbV2, given.wrapwrapKey) } : undefined;
   }
 
-  private async stretch(authPW: string, salt: Buffer): Promise<Buffer> {
+  private async stretch(authPW: string, salt: Buffer) {
     await this.turn();
     try {
-      return await scrypt(Buffer.from(fromHex(authPW)), salt, 32, COST);
+      const stretched = await scrypt(Buffer.from(fromHex(authPW)), salt, 32, COST);
+      return {
+        verifyHash: Buffer.from(deriveVerifyHash(stretched)),
+        wrapwrapKey: deriveWrapwrapKey(stretched),
+      };
     } finally {
       const next = this.waiting.shift();
       if (next) next();

@@ -46,6 +46,9 @@ interface Row {
 /** A request seldom pays for a write: `session.used_at` is late by this much at most. */
 const NOTED_EVERY_SECONDS = 600;
 
+/** Four weeks. What was granted to apps in a session goes on; so does a device that is switched off. */
+const IDLE_MAX_SECONDS = 28 * 86_400;
+
 /** Hawk or `Bearer fxs_<token id>`, from the header alone. */
 @Injectable()
 export class SessionStrategy extends PassportStrategy(Strategy, 'fxa-session') {
@@ -63,8 +66,10 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'fxa-session') {
         `SELECT s.id, s.uid, s.req_hmac_key AS "reqHmacKey", s.auth_at AS "authAt",
                 s.used_at AS "usedAt", a.email, a.verified_at AS "verifiedAt", a.keys_changed_at AS "keysChangedAt",
                 a.verifier_set_at AS generation
-           FROM session s JOIN account a USING (uid) WHERE s.id = $1`,
-        [id],
+           FROM session s JOIN account a USING (uid)
+          WHERE s.id = $1
+            AND (s.used_at > $2 OR EXISTS (SELECT 1 FROM device d WHERE d.session_id = s.id))`,
+        [id, new Date(this.clock.now().getTime() - IDLE_MAX_SECONDS * 1000)],
       );
       return found;
     });

@@ -3,10 +3,12 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { bundleKeys, deriveToken, type KeysBundle, toHex } from '#lib/crypto';
-import { Failure } from '#lib/protocol';
+import { Failure, type KeyFetch } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
+import type { AccountEntity } from './account.entity.ts';
 import { idOf } from './hawk.service.ts';
 import { KeyFetchTokenEntity } from './key-fetch-token.entity.ts';
+import type { WrapKb } from './passwords.service.ts';
 import { SessionEntity } from './session.entity.ts';
 
 /** A keyFetchToken waits a day for the address to be verified. */
@@ -20,23 +22,66 @@ export class SessionsService {
     private readonly clock: Clock,
   ) {}
 
-  /** @returns the sessionToken, 32 bytes in hex, and when it began, in seconds since 1970 */
-  async start(tx: EntityManager, uid: string): Promise<{ sessionToken: string; authAt: number }> {
+  /**
+   * @param authAt - when the password was given; without it, now
+   * @returns the sessionToken, 32 bytes in hex, and `authAt` in seconds since 1970
+   */
+  async start(
+    tx: EntityManager,
+    uid: string,
+    authAt = this.clock.now(),
+  ): Promise<{ sessionToken: string; authAt: number }> {
     const token = randomBytes(32);
     const { id, reqHMACkey } = deriveToken(token, 'sessionToken');
-    const createdAt = this.clock.now();
+    const now = this.clock.now();
     await tx.insert(SessionEntity, {
       id: idOf(toHex(id)),
       uid,
       reqHmacKey: Buffer.from(reqHMACkey),
-      createdAt,
-      authAt: createdAt,
-      usedAt: createdAt,
+      createdAt: now,
+      authAt,
+      usedAt: now,
     });
-    return {
-      sessionToken: token.toString('hex'),
-      authAt: Math.floor(createdAt.getTime() / 1000),
-    };
+    return { sessionToken: token.toString('hex'), authAt: toSeconds(authAt) };
+  }
+
+  /**
+   * Notes that the password was given again in a session.
+   *
+   * @returns now, in seconds since 1970
+   * @throws Failure `unauthenticated` when the session ended meanwhile
+   */
+  async renew(tx: EntityManager, id: string): Promise<number> {
+    const now = this.clock.now();
+    const { affected } = await tx.update(SessionEntity, { id }, { authAt: now });
+    if (affected === 0) throw sessionEnded();
+    return toSeconds(now);
+  }
+
+  /**
+   * Starts another session that is as old as this one, for a client that hands one on.
+   *
+   * @throws Failure `unauthenticated` when the session ended meanwhile
+   */
+  async duplicate({ id, uid }: { id: string; uid: string }): Promise<{
+    sessionToken: string;
+    authAt: number;
+  }> {
+    return this.db.transaction(async (tx) => {
+      // A change of the password waits for this, and then ends both.
+      const [found] = await tx.query<{ authAt: Date }[]>(
+        `SELECT s.auth_at AS "authAt" FROM account a JOIN session s USING (uid)
+          WHERE s.id = $1 FOR SHARE`,
+        [id],
+      );
+      if (!found) throw sessionEnded();
+      return this.start(tx, uid, found.authAt);
+    });
+  }
+
+  /** Sessions of an account, the newest first. */
+  list(uid: string): Promise<SessionEntity[]> {
+    return this.db.getRepository(SessionEntity).find({ where: { uid }, order: { usedAt: 'DESC' } });
   }
 
   /** Ends a session, and by the foreign keys every grant and token that was given in it. */
@@ -45,11 +90,39 @@ export class SessionsService {
   }
 
   /**
+   * Ends another session of the account.
+   *
+   * @param tokenId - 32 bytes in hex, or its SHA-256 in hex as lists of sessions have it
+   * @throws Failure `unauthenticated` when the account has no such session
+   */
+  async endOther(uid: string, tokenId: string): Promise<void> {
+    const listed = Buffer.from(tokenId, 'hex').toString('base64url');
+    const [, count] = await this.db.query<[unknown[], number]>(
+      `DELETE FROM session WHERE id IN ($1, $2) AND uid = $3`,
+      [idOf(tokenId), listed, uid],
+    );
+    if (count === 0) throw sessionEnded();
+  }
+
+  /** A fetch of the keys for each stretching that kB's wrapping is known of. */
+  async fetchOf(
+    tx: EntityManager,
+    { uid, ka }: Pick<AccountEntity, 'uid' | 'ka'>,
+    { v1, v2 }: WrapKb,
+  ): Promise<KeyFetch> {
+    const prepare = (wrapKb: Uint8Array) => this.prepareKeys(tx, uid, { kA: ka, wrapKb });
+    return {
+      ...(v1 && { keyFetchToken: await prepare(v1) }),
+      ...(v2 && { keyFetchTokenVersion2: await prepare(v2) }),
+    };
+  }
+
+  /**
    * Encrypts the keys for whoever holds the token that this returns, and forgets the token.
    *
    * @returns the keyFetchToken, 32 bytes in hex
    */
-  async prepareKeys(tx: EntityManager, uid: string, keys: KeysBundle): Promise<string> {
+  private async prepareKeys(tx: EntityManager, uid: string, keys: KeysBundle): Promise<string> {
     const token = randomBytes(32);
     const { id, reqHMACkey, bundleKey } = deriveToken(token, 'keyFetchToken');
     const now = this.clock.now();
@@ -86,3 +159,7 @@ export class SessionsService {
     throw new Failure('unauthenticated', 'The token was already used.');
   }
 }
+
+const toSeconds = (time: Date) => Math.floor(time.getTime() / 1000);
+
+const sessionEnded = () => new Failure('unauthenticated', 'The session has ended.');

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
@@ -8,6 +8,10 @@ import { Clock } from '../platform/clock.ts';
 
 /** 7 days. */
 const LIFE_SECONDS = 7 * 86_400;
+/** Half an hour. */
+const DIGITS_LIFE_SECONDS = 1800;
+/** Guesses at digits. */
+const TRIES_MAX = 5;
 /** Codes of one account that may be alive at once; more mail than that is somebody's nuisance. */
 const CODES_MAX = 5;
 
@@ -27,23 +31,43 @@ export class VerificationService {
    */
   async mailCode(uid: string, email: string): Promise<void> {
     const code = randomBytes(16).toString('hex');
+    await this.keep(uid, { id: hash(code), isDigits: false, seconds: LIFE_SECONDS });
+    await this.mailer.send('verify-address', email, { uid, code });
+  }
+
+  /**
+   * Mails six digits, to be typed where the person signed up.
+   *
+   * @throws Failure `too-many-requests` when five codes are alive
+   */
+  async mailDigits(uid: string, email: string): Promise<void> {
+    const code = String(randomInt(1_000_000)).padStart(6, '0');
+    const id = hash(`${uid} ${code}`);
+    await this.keep(uid, { id, isDigits: true, seconds: DIGITS_LIFE_SECONDS });
+    await this.mailer.send('sign-in-code', email, { uid, code });
+  }
+
+  private async keep(
+    uid: string,
+    { id, isDigits, seconds }: { id: string; isDigits: boolean; seconds: number },
+  ): Promise<void> {
     const now = this.clock.now();
     const rows = await this.db.transaction(async (tx) => {
       // Requests for one account take turns here, so that they count each other.
       await tx.query(`SELECT 1 FROM account WHERE uid = $1 FOR UPDATE`, [uid]);
       await tx.query(`DELETE FROM email_code WHERE uid = $1 AND expires_at <= $2`, [uid, now]);
       return tx.query<unknown[]>(
-        `INSERT INTO email_code (id, uid, expires_at)
-         SELECT $2, uid, $3 FROM account
+        `INSERT INTO email_code (id, uid, is_digits, tries, expires_at)
+         SELECT $2, uid, $5, 0, $3 FROM account
           WHERE uid = $1 AND (SELECT count(*) FROM email_code WHERE uid = $1) < $4
+         ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at
          RETURNING id`,
-        [uid, hash(code), new Date(now.getTime() + LIFE_SECONDS * 1000), CODES_MAX],
+        [uid, id, new Date(now.getTime() + seconds * 1000), CODES_MAX, isDigits],
       );
     });
     if (rows.length === 0) {
       throw new Failure('too-many-requests', 'Enough codes were mailed. Use one of them.');
     }
-    await this.mailer.send('verify-address', email, { uid, code });
   }
 
   /**
@@ -61,6 +85,29 @@ export class VerificationService {
     if (rows.length === 0) {
       throw new Failure('invalid-verification-code', 'The code is unknown or expired.');
     }
+  }
+
+  /**
+   * Marks the address as verified by digits that were mailed. Each guess counts against every code
+   * of the account that is alive, and five spend them.
+   *
+   * @throws Failure `invalid-digits`
+   */
+  async verifyDigits(uid: string, digits: string): Promise<void> {
+    const now = this.clock.now();
+    const [alive] = await this.db.query<[{ id: string }[], number]>(
+      `UPDATE email_code SET tries = tries + 1
+        WHERE uid = $1 AND is_digits AND tries < $2 AND expires_at > $3 RETURNING id`,
+      [uid, TRIES_MAX, now],
+    );
+    const given = Buffer.from(hash(`${uid} ${digits}`));
+    if (!alive.some(({ id }) => timingSafeEqual(Buffer.from(id), given))) {
+      throw new Failure('invalid-digits', 'The code is wrong or expired.');
+    }
+    await this.db.query(
+      `UPDATE account SET verified_at = coalesce(verified_at, $2) WHERE uid = $1`,
+      [uid, now],
+    );
   }
 }
 

@@ -1,0 +1,94 @@
+import { Body, Controller, Get, HttpCode, Post, Query, UseGuards } from '@nestjs/common';
+import {
+  DestroySession,
+  Login,
+  type Reauthenticated,
+  type SignedIn,
+  VerifySessionCode,
+} from '#lib/protocol';
+import { AccountsService } from './accounts.service.ts';
+import { Session, SessionGuard } from './session.guard.ts';
+import { SessionsService } from './sessions.service.ts';
+import { VerificationService } from './verification.service.ts';
+
+/** Sessions as Firefox Accounts has them: docs/protocol/accounts.md */
+@Controller('auth/v1')
+@UseGuards(SessionGuard)
+export class SessionsController {
+  constructor(
+    private readonly accounts: AccountsService,
+    private readonly sessions: SessionsService,
+    private readonly verification: VerificationService,
+  ) {}
+
+  @Get('session/status')
+  status(@Session() { uid, verified }: Session) {
+    return {
+      state: verified ? 'verified' : 'unverified',
+      uid,
+      details: {
+        accountEmailVerified: verified,
+        sessionVerificationMethod: null,
+        sessionVerified: verified,
+        sessionVerificationMeetsMinimumAAL: true,
+      },
+    };
+  }
+
+  @Post('session/reauth')
+  @HttpCode(200)
+  reauth(
+    @Session() session: Session,
+    @Body({ schema: Login }) asked: Login,
+    @Query('keys') keys?: string,
+  ): Promise<Reauthenticated> {
+    return this.accounts.reauthenticate(session, asked, keys === 'true');
+  }
+
+  @Post('session/duplicate')
+  @HttpCode(200)
+  async duplicate(@Session() session: Session): Promise<SignedIn> {
+    const { uid, verified } = session;
+    return { uid, verified, ...(await this.sessions.duplicate(session)) };
+  }
+
+  @Post('session/destroy')
+  @HttpCode(200)
+  async destroy(
+    @Session() session: Session,
+    @Body({ schema: DestroySession }) asked: DestroySession,
+  ): Promise<Record<string, never>> {
+    const other = asked?.customSessionToken;
+    if (other === undefined) await this.sessions.end(session.id);
+    else await this.sessions.endOther(session.uid, other);
+    return {};
+  }
+
+  @Post('session/verify_code')
+  @HttpCode(200)
+  async verifyCode(
+    @Session() session: Session,
+    @Body({ schema: VerifySessionCode }) { code }: VerifySessionCode,
+  ): Promise<Record<string, never>> {
+    if (!session.verified) await this.verification.verifyDigits(session.uid, code);
+    return {};
+  }
+
+  @Post('session/resend_code')
+  @HttpCode(200)
+  async resendCode(@Session() session: Session): Promise<Record<string, never>> {
+    if (!session.verified) await this.verification.mailDigits(session.uid, session.email);
+    return {};
+  }
+
+  @Get('account/sessions')
+  async list(@Session() { id: current, uid }: Session) {
+    const sessions = await this.sessions.list(uid);
+    return sessions.map(({ id, createdAt, usedAt }) => ({
+      id: Buffer.from(id, 'base64url').toString('hex'),
+      isCurrentDevice: id === current,
+      createdTime: createdAt.getTime(),
+      lastAccessTime: usedAt.getTime(),
+    }));
+  }
+}
