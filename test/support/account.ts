@@ -93,7 +93,7 @@ export async function mails(server: TestServer): Promise<string[]> {
 export async function mailedCode(server: TestServer, uid: string): Promise<string> {
   const codes = (await mails(server))
     .filter((mail) => mail.includes(`X-Uid: ${uid}`))
-    .map((mail) => /^X-Verify-Code: ([0-9a-f]{32})$/m.exec(mail)?.[1]);
+    .flatMap((mail) => /^X-Verify-Code: ([0-9a-f]{32})$/m.exec(mail)?.[1] ?? []);
   const code = codes.at(-1);
   if (code === undefined) throw new Error(`No code was mailed to ${uid}`);
   return code;

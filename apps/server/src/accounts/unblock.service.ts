@@ -2,7 +2,8 @@ import { createHash, randomInt } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import { Failure, type Login } from '#lib/protocol';
+import { Failure, type Login, type SignedIn } from '#lib/protocol';
+import { EventsService } from '../events/events.service.ts';
 import { LimitsService } from '../limits/limits.service.ts';
 import { MailerService } from '../mail/mailer.service.ts';
 import { Clock } from '../platform/clock.ts';
@@ -24,24 +25,49 @@ export class UnblockService {
     @InjectDataSource() private readonly db: DataSource,
     private readonly limits: LimitsService,
     private readonly mailer: MailerService,
+    private readonly events: EventsService,
     private readonly clock: Clock,
   ) {}
 
   /**
-   * Checks a password, as often as may be.
+   * Signs somebody in, as often as may be, and tells the account's owner.
    *
-   * @throws Failure `too-many-requests`, `request-blocked`, `invalid-unblock-code`, and what `check`
+   * @throws Failure `too-many-requests`, `request-blocked`, `invalid-unblock-code`, and what `signIn`
    *   throws
    */
-  async admit<T>(
-    { email, unblockCode }: Pick<Login, 'email' | 'unblockCode'>,
-    { client }: Visitor,
-    check: () => Promise<T>,
-  ): Promise<T> {
-    const charged = { client, account: email };
+  async admit(
+    { email, unblockCode }: Login,
+    from: Visitor,
+    signIn: () => Promise<SignedIn>,
+  ): Promise<SignedIn> {
+    const charged = { client: from.client, account: email };
+    const check = () => this.note(email, from, signIn);
     if (unblockCode === undefined) return this.limits.guess('login', charged, check);
     await this.limits.guess('guess', charged, () => this.use(email, unblockCode));
     return check();
+  }
+
+  private async note(
+    email: string,
+    from: Visitor,
+    signIn: () => Promise<SignedIn>,
+  ): Promise<SignedIn> {
+    try {
+      const signedIn = await signIn();
+      const { uid, verified } = signedIn;
+      await this.events.record({ uid }, 'account.login', from);
+      // Whoever has not shown that the address is his gets nothing more sent there.
+      if (verified) {
+        const device = this.events.programOf(from);
+        await this.mailer.send('new-sign-in', email, { uid, device });
+      }
+      return signedIn;
+    } catch (error) {
+      if (error instanceof Failure && error.code === 'incorrect-password') {
+        await this.events.record({ email }, 'account.login.failure', from);
+      }
+      throw error;
+    }
   }
 
   /** Mails a code. For an address that nobody has the same is done, and nothing mailed. */

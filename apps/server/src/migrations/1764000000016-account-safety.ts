@@ -50,9 +50,7 @@ export class AccountSafety1764000000016 implements MigrationInterface {
         -- a browser's or program's name, never the whole header
         agent      text,
         created_at timestamptz NOT NULL,
-        CONSTRAINT security_event_pkey PRIMARY KEY (id),
-        CONSTRAINT security_event_uid_fkey
-          FOREIGN KEY (uid) REFERENCES account (uid) ON DELETE CASCADE
+        CONSTRAINT security_event_pkey PRIMARY KEY (id)
       )`);
     await db.query(`CREATE INDEX security_event_uid ON security_event (uid, id)`);
     await db.query(`CREATE INDEX security_event_created_at ON security_event (created_at)`);

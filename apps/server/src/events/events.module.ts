@@ -1,0 +1,12 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { SecurityEventEntity } from './security-event.entity.ts';
+import { EventsService } from './events.service.ts';
+
+/** What happened to accounts. */
+@Module({
+  imports: [TypeOrmModule.forFeature([SecurityEventEntity])],
+  providers: [EventsService],
+  exports: [EventsService],
+})
+export class EventsModule {}
