@@ -101,7 +101,7 @@ export class FirefoxAccount {
          name: device.name,
          type: device.type,
          isCurrentDevice: device.isCurrentDevice,
-         canReceiveTabs: fxAccounts().commands.sendTab.isDeviceCompatible(device),
+         canReceiveTabs: Boolean(fxAccounts().commands.sendTab.isDeviceCompatible(device)),
        }));`,
     );
   }

@@ -54,15 +54,10 @@ export class FirefoxSync {
        } finally {
          for (const topic of ends) Services.obs.removeObserver(observer, topic);
        }
-       const { service, sync, login, engines, minimumNextSync } = Status;
-       const backoffSeconds = Math.max(0, (minimumNextSync - Date.now()) / 1000);
+       const { service, sync, login, engines, backoffInterval } = Status;
+       const backoffSeconds = backoffInterval / 1000;
        return { ended, service, sync, login, engines, backoffSeconds };`,
     );
-  }
-
-  /** Goes on although it was told to stay away. */
-  async forgetBackoff(): Promise<void> {
-    await this.firefox.inside(`weave().Status.resetBackoff();`);
   }
 
   /** The address of its store at the storage node; undefined when it has to ask for one. */

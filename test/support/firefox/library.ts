@@ -25,6 +25,7 @@ export class Library {
     );
   }
 
+  /** Adds many, at once. */
   async addBookmarks(bookmarks: readonly Bookmark[]): Promise<void> {
     await this.firefox.inside(
       `const { bookmarks: store } = places();
@@ -43,10 +44,12 @@ export class Library {
     );
   }
 
-  async removeBookmark(url: string): Promise<void> {
+  async removeBookmarks(...urls: readonly string[]): Promise<void> {
     await this.firefox.inside(
-      `await places().bookmarks.remove((await places().bookmarks.fetch({ url })).guid);`,
-      { url },
+      `const { bookmarks: store } = places();
+       const found = await Promise.all(urls.map((url) => store.fetch({ url })));
+       await store.remove(found.map(({ guid }) => ({ guid })));`,
+      { urls },
     );
   }
 
