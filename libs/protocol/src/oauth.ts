@@ -32,33 +32,3 @@ export const TokenAnswer = z.object({
   keys_jwe: z.string().optional(),
 });
 export type TokenAnswer = z.infer<typeof TokenAnswer>;
-
-/** POST /auth/v1/oauth/token: Firefox gets a token for itself, with its session. */
-export const AskFxaToken = z.object({
-  grant_type: z.literal('fxa-credentials'),
-  client_id: z.string().max(64),
-  scope: z.string().min(1).max(2048),
-  /** Seconds; at most a day. */
-  ttl: z.number().int().min(1).max(86_400).optional(),
-});
-export type AskFxaToken = z.infer<typeof AskFxaToken>;
-
-/** The answer to it. */
-export const FxaToken = z.object({
-  access_token: z.string(),
-  token_type: z.literal('bearer'),
-  scope: z.string(),
-  /** Seconds. */
-  expires_in: z.number().int(),
-  /** When the password was given, seconds since 1970. */
-  auth_at: z.number().int(),
-});
-export type FxaToken = z.infer<typeof FxaToken>;
-
-/** POST /auth/v1/oauth/destroy: one of the three names the token. */
-export const DestroyFxaToken = z.object({
-  token: z.string().max(256).optional(),
-  access_token: z.string().max(256).optional(),
-  refresh_token: z.string().max(256).optional(),
-});
-export type DestroyFxaToken = z.infer<typeof DestroyFxaToken>;

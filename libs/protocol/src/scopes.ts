@@ -10,6 +10,12 @@ export type Api = keyof typeof audiences;
 /** Firefox's scope for Sync. Clients that hold it share the account's Firefox store. */
 export const OLD_SYNC = 'https://identity.mozilla.com/apps/oldsync';
 
+/** Thunderbird's scope for Sync: a store and a key of its own. */
+export const THUNDERBIRD_SYNC = 'https://identity.thunderbird.net/apps/sync';
+
+/** Gives whoever redeems a code a session of its own: the browsers of phones ask for it. */
+export const NEW_SESSION = 'https://identity.mozilla.com/tokens/session';
+
 /** Asking for it, with `keys_jwk`, gives an app its kBr. */
 export const APP_KEY = 'app_key';
 
@@ -25,6 +31,7 @@ export const apiByScope = {
   'storage#read': 'storage',
   [OLD_SYNC]: 'storage',
   [`${OLD_SYNC}#read`]: 'storage',
+  [THUNDERBIRD_SYNC]: 'storage',
   files: 'files',
   'files:write': 'files',
   'share:send': 'share',
@@ -43,6 +50,7 @@ export const scopeMeanings: Record<ApiScope | 'openid' | 'profile' | typeof APP_
   'storage#read': 'read its own synced records',
   [OLD_SYNC]: 'read and write your Firefox data',
   [`${OLD_SYNC}#read`]: 'read your Firefox data',
+  [THUNDERBIRD_SYNC]: 'read and write your Thunderbird data',
   files: 'read its own encrypted files and files shared with you',
   'files:write': 'store, share and delete its own encrypted files',
   'share:send': 'leave encrypted messages for other people in this app',

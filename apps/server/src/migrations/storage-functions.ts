@@ -156,30 +156,33 @@ END $$`;
  * it has done nothing.
  */
 const writeOne = `
-  SELECT b.id, b.modified, b.bytes, b.expires, b.sortindex, b.parentid, b.predecessorid INTO prior
-    FROM ${recordOf('p_ids[1]')} b;
-  lives := prior.id IS NOT NULL AND (prior.expires IS NULL OR prior.expires > p_now);
+  SELECT b.ctid AS place, b.modified, b.bytes, b.expires
+    INTO prior FROM ${recordOf('p_ids[1]')} b;
+  lives := prior.place IS NOT NULL AND (prior.expires IS NULL OR prior.expires > p_now);
   is_quiet := lives AND p_payloads[1] IS NULL AND (p_legacy OR p_sortindexes[1] IS NULL);
   item_modified := CASE WHEN is_quiet THEN prior.modified ELSE new_modified END;
   size := COALESCE(octet_length(p_payloads[1]), CASE WHEN lives THEN prior.bytes END, 0);
   grown := size - COALESCE(prior.bytes, 0);
   room := LEAST(p_quota - held.bytes, p_store_quota - elsewhere - held.bytes) - grown;
   IF room >= 0 OR grown <= 0 THEN
-    INSERT INTO bso AS b (uid, collection, id, modified, sortindex, payload, bytes, expires,
-                          parentid, predecessorid)
-    VALUES (p_uid, p_collection, p_ids[1], item_modified,
-            COALESCE(p_sortindexes[1], CASE WHEN lives THEN prior.sortindex END),
-            COALESCE(p_payloads[1], ''), size,
-            CASE WHEN p_ttls[1] IS NOT NULL THEN p_now + p_ttls[1]::bigint * 100
-                 WHEN lives AND NOT p_legacy THEN prior.expires
-                 ELSE p_now + p_ttl_max * 100 END,
-            COALESCE(p_parents[1], CASE WHEN lives THEN prior.parentid END),
-            COALESCE(p_predecessors[1], CASE WHEN lives THEN prior.predecessorid END))
-        ON CONFLICT (uid, collection, id) DO UPDATE
-       SET modified = EXCLUDED.modified, sortindex = EXCLUDED.sortindex, bytes = EXCLUDED.bytes,
-           payload = CASE WHEN lives AND p_payloads[1] IS NULL THEN b.payload ELSE EXCLUDED.payload END,
-           expires = EXCLUDED.expires, parentid = EXCLUDED.parentid,
-           predecessorid = EXCLUDED.predecessorid;
+    lifetime_end := CASE WHEN p_ttls[1] IS NOT NULL THEN p_now + p_ttls[1]::bigint * 100
+                         WHEN lives AND NOT p_legacy THEN prior.expires
+                         ELSE p_now + p_ttl_max * 100 END;
+    IF prior.place IS NULL THEN
+      INSERT INTO bso (uid, collection, id, modified, sortindex, payload, bytes, expires,
+                       parentid, predecessorid)
+      VALUES (p_uid, p_collection, p_ids[1], item_modified, p_sortindexes[1],
+              COALESCE(p_payloads[1], ''), size, lifetime_end, p_parents[1], p_predecessors[1]);
+    ELSE
+      -- nobody can have moved it: whoever changes this collection waits
+      UPDATE bso b
+         SET modified = item_modified, bytes = size, expires = lifetime_end,
+             sortindex = COALESCE(p_sortindexes[1], CASE WHEN lives THEN b.sortindex END),
+             payload = COALESCE(p_payloads[1], CASE WHEN lives THEN b.payload END, ''),
+             parentid = COALESCE(p_parents[1], CASE WHEN lives THEN b.parentid END),
+             predecessorid = COALESCE(p_predecessors[1], CASE WHEN lives THEN b.predecessorid END)
+       WHERE b.ctid = prior.place;
+    END IF;
     IF p_legacy AND is_quiet THEN
       new_modified := held.modified;
     END IF;
@@ -212,6 +215,7 @@ DECLARE
   prior record;
   lives boolean;
   size bigint;
+  lifetime_end bigint;
 BEGIN
   ${lockCollection}
   IF p_unmodified_since IS NOT NULL THEN

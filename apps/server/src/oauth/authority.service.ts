@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
@@ -32,6 +32,7 @@ const PURGE_MS = 3_600_000;
 export class AuthorityService implements OnModuleDestroy {
   private readonly logger = new Logger('oauth');
   private timer?: NodeJS.Timeout;
+  private keys: readonly object[] = [];
   private made?: { provider: Provider; handle: ReturnType<Provider['callback']> };
 
   constructor(
@@ -47,6 +48,7 @@ export class AuthorityService implements OnModuleDestroy {
   async start(): Promise<void> {
     await this.clients.seed();
     const jwks = JSON.parse(await this.settings.getOrMake('oidc-jwks', makeJwks)) as JWKS;
+    this.keys = jwks.keys.map(publicPart);
     const cookieKey = await this.settings.getOrMake('oidc-cookie-key', () =>
       randomBytes(32).toString('base64url'),
     );
@@ -99,6 +101,11 @@ export class AuthorityService implements OnModuleDestroy {
     return this.made.provider;
   }
 
+  /** The keys that sign, without their private members, as JWKs. */
+  get publicKeys(): readonly object[] {
+    return this.keys;
+  }
+
   /** Answers a request of the standard endpoints, from the raw stream. */
   handle(request: IncomingMessage, reply: ServerResponse): void {
     const { host, protocol } = this.config.publicUrl;
@@ -144,13 +151,68 @@ export class AuthorityService implements OnModuleDestroy {
         [id, session.id, asked.keysJwe ?? null, until],
       );
     } catch (error) {
-      const { code } =
-        error instanceof QueryFailedError ? (error.driverError as { code?: string }) : {};
-      if (code !== '23503') throw error;
+      if (!isWithoutSession(error)) throw error;
       await grant.destroy(); // without its session nothing would end it
       throw sessionEnded();
     }
     return id;
+  }
+
+  /**
+   * Ends an access token alone, or a refresh token with its grant and all that was issued under it
+   * (RFC 7009 §2.1), unless another refresh token lives by the same grant. A session that the grant
+   * brought along ends, too, when no other grant is used in it.
+   */
+  async endToken(value: string): Promise<void> {
+    const { AccessToken } = this.provider;
+    const access = await AccessToken.find(value);
+    if (access) {
+      await access.destroy();
+      return;
+    }
+    await this.db.transaction(async (tx) => {
+      const [rows] = await tx.query<[{ grantId: string }[], number]>(
+        `DELETE FROM oidc WHERE model = 'RefreshToken' AND id = $1 RETURNING grant_id AS "grantId"`,
+        [hashOf(value)],
+      );
+      const grantId = rows[0]?.grantId;
+      if (grantId === undefined) return;
+      await tx.query(
+        `WITH gone AS (
+           DELETE FROM oidc WHERE grant_key = $1 AND NOT EXISTS (
+             SELECT FROM oidc t WHERE t.grant_id = $1 AND t.model = 'RefreshToken')
+           RETURNING session_id, owns_session)
+         DELETE FROM session USING gone
+          WHERE session.id = gone.session_id AND gone.owns_session AND NOT EXISTS (
+            SELECT FROM oidc o WHERE o.session_id = session.id AND o.grant_key <> $1)`,
+        [grantId],
+      );
+    });
+  }
+
+  /**
+   * Makes a grant end with another session than it did.
+   *
+   * @throws Failure `unauthenticated` when that session ended meanwhile
+   */
+  async moveGrant(grantId: string, sessionId: string): Promise<void> {
+    try {
+      await this.db.query(`UPDATE oidc SET session_id = $2 WHERE model = 'Grant' AND id = $1`, [
+        grantId,
+        sessionId,
+      ]);
+    } catch (error) {
+      throw isWithoutSession(error) ? sessionEnded() : error;
+    }
+  }
+
+  /** Whether there is, or lately was, a code or token of this value. */
+  async isKnown(model: 'AuthorizationCode' | 'AccessToken', value: string): Promise<boolean> {
+    const rows = await this.db.query<unknown[]>(`SELECT FROM oidc WHERE model = $1 AND id = $2`, [
+      model,
+      hashOf(value),
+    ]);
+    return rows.length > 0;
   }
 
   /**
@@ -162,8 +224,8 @@ export class AuthorityService implements OnModuleDestroy {
     await this.db.query(`DELETE FROM oidc WHERE model = 'Session' AND uid = $1`, [uid]);
   }
 
-  /** One statement takes the sealed keys and forgets them. */
-  private async takeKeys(grantId: string): Promise<string | undefined> {
+  /** Takes the sealed keys that wait beside a grant: one statement hands them out and forgets them. */
+  async takeKeys(grantId: string): Promise<string | undefined> {
     const [rows] = await this.db.query<[{ keys_jwe: string }[], number]>(
       `UPDATE oidc SET keys_jwe = NULL
          FROM (SELECT id, keys_jwe FROM oidc
@@ -173,6 +235,17 @@ export class AuthorityService implements OnModuleDestroy {
     );
     return rows[0]?.keys_jwe;
   }
+}
+
+/** Whether a foreign key refused a row, because the session that it names is gone. */
+const isWithoutSession = (error: unknown) =>
+  error instanceof QueryFailedError && (error.driverError as { code?: string }).code === '23503';
+
+const hashOf = (value: string) => createHash('sha256').update(value).digest('base64url');
+
+function publicPart(jwk: object): object {
+  const { kty, crv, x, y, alg, use, kid } = jwk as Record<string, unknown>;
+  return { kty, crv, x, y, alg, use, kid };
 }
 
 /** One ES256 key; a later one is put before it, and both are published. */

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import { apiByScope, APP_KEY, ClientId, OLD_SYNC } from '#lib/protocol';
+import { ClientId } from '#lib/protocol';
+import { builtInClients } from './built-in-clients.ts';
 
 /** What the server knows of an app, in the words of OpenID Connect Dynamic Client Registration. */
 export interface ClientMetadata {
@@ -14,41 +15,12 @@ export interface ClientMetadata {
   redirect_uris: string[];
   /** Every scope the app may ask for, separated by spaces. */
   scope: string;
+  /**
+   * A browser that signs in to the whole account: it asks for tokens with the account's session,
+   * without a page, and keeps its refresh token. No app of others is one.
+   */
+  trusted?: boolean;
 }
-
-/** Firefox on a desktop. */
-export const FIREFOX = '5882386c6d801776';
-
-const publicApp = {
-  application_type: 'native',
-  token_endpoint_auth_method: 'none',
-  grant_types: ['authorization_code', 'refresh_token'],
-  response_types: ['code'],
-} as const;
-
-/** There from the first boot. A native app's loopback address may have any port (RFC 8252 §7.3). */
-const builtIn = [
-  {
-    ...publicApp,
-    client_id: 'demo-app',
-    client_name: 'Lockstep demo',
-    redirect_uris: ['http://127.0.0.1/callback'],
-    scope: [
-      'openid',
-      'profile',
-      'offline_access',
-      APP_KEY,
-      ...Object.keys(apiByScope).filter((scope) => !scope.startsWith(OLD_SYNC)),
-    ].join(' '),
-  },
-  {
-    ...publicApp,
-    client_id: FIREFOX,
-    client_name: 'Firefox',
-    redirect_uris: ['urn:ietf:wg:oauth:2.0:oob:oauth-redirect-webchannel'],
-    scope: `profile offline_access ${OLD_SYNC}`,
-  },
-];
 
 /** The apps that may ask for tokens. */
 @Injectable()
@@ -57,7 +29,7 @@ export class ClientsService {
 
   /** Adds the built-in apps that are missing; one that an operator changed stays as it is. */
   async seed(): Promise<void> {
-    for (const metadata of builtIn) {
+    for (const metadata of builtInClients) {
       await this.db.query(
         `INSERT INTO oauth_client (id, metadata) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
         [metadata.client_id, metadata],

@@ -1,46 +1,125 @@
-import { Global, Module, type OnModuleInit } from '@nestjs/common';
+import {
+  Global,
+  Module,
+  type OnApplicationBootstrap,
+  type OnModuleInit,
+  type RawBodyRequest,
+} from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { AskAboutToken, Failure } from '#lib/protocol';
 import { AccountsModule } from '../accounts/accounts.module.ts';
+import { routeOf } from '../platform/requests.ts';
 import { AuthorityService } from './authority.service.ts';
 import { BearerStrategy } from './bearer.guard.ts';
 import { ClientsService } from './clients.service.ts';
+import { DiscoveryController } from './discovery.controller.ts';
+import { FxaGrantsService } from './fxa-grants.service.ts';
 import { FxaTokenController } from './fxa-token.controller.ts';
 import { InteractionController } from './interaction.controller.ts';
+import { RefreshTokensService } from './refresh-tokens.service.ts';
 import { ScopedKeyController } from './scoped-key.controller.ts';
+import { TokenFactsController } from './token-facts.controller.ts';
+import { TokenFactsService } from './token-facts.service.ts';
 
 /** Global: every API that takes a bearer token is guarded here. */
 @Global()
 @Module({
   imports: [AccountsModule],
-  controllers: [InteractionController, ScopedKeyController, FxaTokenController],
-  providers: [AuthorityService, BearerStrategy, ClientsService],
-  exports: [BearerStrategy, ClientsService],
+  controllers: [
+    DiscoveryController,
+    InteractionController,
+    ScopedKeyController,
+    FxaTokenController,
+    TokenFactsController,
+  ],
+  providers: [
+    AuthorityService,
+    BearerStrategy,
+    ClientsService,
+    FxaGrantsService,
+    RefreshTokensService,
+    TokenFactsService,
+  ],
+  exports: [AuthorityService, BearerStrategy, ClientsService, RefreshTokensService],
 })
-export class OAuthModule implements OnModuleInit {
+export class OAuthModule implements OnModuleInit, OnApplicationBootstrap {
   constructor(
     private readonly adapters: HttpAdapterHost,
     private readonly authority: AuthorityService,
+    private readonly facts: TokenFactsService,
   ) {}
 
   async onModuleInit(): Promise<void> {
     await this.authority.start();
     const fastify = this.adapters.httpAdapter.getInstance<FastifyInstance>();
+    const handler = (request: FastifyRequest, reply: FastifyReply) => {
+      reply.hijack();
+      this.authority.handle(request.raw, reply.raw);
+    };
     await fastify.register((scope, _options, done) => {
-      // A context of its own, where bodies stay unread: the authority reads the raw stream.
-      scope.removeAllContentTypeParsers();
-      scope.addContentTypeParser('*', (_request, _payload, parsed) => {
-        parsed(null);
-      });
-      const handler = (request: FastifyRequest, reply: FastifyReply) => {
-        reply.hijack();
-        this.authority.handle(request.raw, reply.raw);
-      };
+      leaveUnread(scope);
       // The routes of the interaction are more specific, so they win over the first of these.
       scope.all('/oauth2/*', handler);
       scope.all('/.well-known/openid-configuration', handler);
       scope.all('/.well-known/oauth-authorization-server', handler);
       done();
     });
+    await fastify.register((scope, _options, done) => {
+      leaveUnread(scope);
+      scope.addContentTypeParser(
+        'application/json',
+        { parseAs: 'string' },
+        (_request, text, parsed) => {
+          parsed(null, text);
+        },
+      );
+      // Phones find its address by discovery, and ask in the words of Firefox Accounts: in JSON.
+      scope.post('/oauth2/introspect', (request, reply) => {
+        if (typeof request.body !== 'string') {
+          handler(request, reply);
+          return reply;
+        }
+        return this.facts.introspect(tokenIn(request.body));
+      });
+      done();
+    });
+  }
+
+  /** When the pages have seen to it that no API takes forms. */
+  onApplicationBootstrap(): void {
+    this.adapters.httpAdapter
+      .getInstance<FastifyInstance>()
+      .addContentTypeParser(
+        'application/x-www-form-urlencoded',
+        { parseAs: 'buffer' },
+        (request: RawBodyRequest<FastifyRequest>, body: Buffer, parsed) => {
+          if (!TAKES_FORMS.test(routeOf(request))) {
+            parsed(new Failure('unsupported-media-type', 'There is no form for this.'));
+            return;
+          }
+          request.rawBody = body;
+          parsed(null, Object.fromEntries(new URLSearchParams(body.toString())));
+        },
+      );
+  }
+}
+
+/** Where OAuth allows forms (RFC 6749 §4.1.3); nothing there goes by a cookie. */
+const TAKES_FORMS = /^\/(?:auth\/v1\/oauth|oauth\/v1)\/(?:token|destroy)$/;
+
+/** The bodies of this context stay unread: the authority reads the raw stream. */
+function leaveUnread(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser('*', (_request, _payload, parsed) => {
+    parsed(null);
+  });
+}
+
+function tokenIn(json: string): string {
+  try {
+    return AskAboutToken.parse(JSON.parse(json)).token;
+  } catch (cause) {
+    throw new Failure('invalid-parameter', 'The token is missing.', { cause });
   }
 }

@@ -75,6 +75,10 @@ class OidcAdapter implements Adapter {
   }
 
   async destroy(id: string): Promise<void> {
+    if (this.model === 'Grant') {
+      await this.endGrant(id);
+      return;
+    }
     await this.db.query(`DELETE FROM oidc WHERE model = $1 AND id = $2`, [
       this.model,
       this.key(id),
@@ -100,12 +104,21 @@ class OidcAdapter implements Adapter {
       [this.model, this.key(id), this.clock.seconds()],
     );
     if (rows.length > 0) return;
-    await this.db.query(
-      `DELETE FROM oidc
-        WHERE grant_key = (SELECT grant_id FROM oidc WHERE model = $1 AND id = $2)`,
+    const [row] = await this.db.query<{ grant_id: string }[]>(
+      `SELECT grant_id FROM oidc WHERE model = $1 AND id = $2`,
       [this.model, this.key(id)],
     );
+    if (row) await this.endGrant(row.grant_id);
     throw new errors.InvalidGrant('already used');
+  }
+
+  /** Ends a grant with all that was issued under it, also the session that it brought along. */
+  private async endGrant(id: string): Promise<void> {
+    await this.db.query(
+      `WITH gone AS (DELETE FROM oidc WHERE grant_key = $1 RETURNING session_id, owns_session)
+       DELETE FROM session USING gone WHERE session.id = gone.session_id AND gone.owns_session`,
+      [id],
+    );
   }
 
   private withoutSecrets(payload: AdapterPayload): AdapterPayload {

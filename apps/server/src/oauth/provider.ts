@@ -1,8 +1,13 @@
-import type { AdapterFactory, Configuration, JWKS, KoaContextWithOIDC } from 'oidc-provider';
-import { apiByScope, APP_KEY, OLD_SYNC } from '#lib/protocol';
+import type {
+  AdapterFactory,
+  Client,
+  Configuration,
+  JWKS,
+  KoaContextWithOIDC,
+} from 'oidc-provider';
+import { apiByScope, APP_KEY, NEW_SESSION, OLD_SYNC } from '#lib/protocol';
 import { escapeHtml, page, PAGE_POLICY } from '../platform/html.ts';
 import { errors, interactionPolicy, Provider } from './oidc-provider.ts';
-import { FIREFOX } from './clients.service.ts';
 import { isKeysJwk } from './keys-jwk.ts';
 import { ACCESS_TOKEN_SECONDS, audiencesOf, resourceServer } from './resources.ts';
 
@@ -16,7 +21,9 @@ export interface ProviderParts {
   /** Sign the cookies of the browser that asks; the newest comes first. */
   cookieKeys: string[];
   /** An account's claims; undefined when it is gone. */
-  profile: (uid: string) => Promise<{ email: string; verified: boolean } | undefined>;
+  profile: (
+    uid: string,
+  ) => Promise<{ email: string; verified: boolean; generation: number } | undefined>;
   /** Takes the sealed keys that wait beside a grant, once. */
   takeKeys: (grantId: string) => Promise<string | undefined>;
 }
@@ -46,7 +53,10 @@ export function makeProvider(parts: ProviderParts): Provider {
     routes: Object.fromEntries(routes),
     responseTypes: ['code'],
     pkce: { required: () => true },
-    scopes: ['openid', 'offline_access', 'profile', APP_KEY, ...Object.keys(apiByScope)],
+    scopes: [
+      ...['openid', 'offline_access', 'profile', 'profile:write', APP_KEY, NEW_SESSION],
+      ...Object.keys(apiByScope),
+    ],
     claims: {
       openid: ['sub', 'auth_time', 'acr', 'amr'],
       profile: ['email', 'email_verified'],
@@ -66,10 +76,12 @@ export function makeProvider(parts: ProviderParts): Provider {
       RefreshToken: 365 * DAY,
       Grant: 400 * DAY, // outlives every refresh token under it
     },
-    rotateRefreshToken: true,
+    extraClientMetadata: { properties: ['trusted'] },
+    // A browser that lost the answer of a rotation would be signed out.
+    rotateRefreshToken: ({ oidc }) => !isTrusted(oidc.client),
     issueRefreshToken: (_ctx, client, code) =>
       client.grantTypeAllowed('refresh_token') &&
-      (client.clientId !== FIREFOX || code.scopes.has('offline_access')),
+      (!isTrusted(client) || code.scopes.has('offline_access')),
     // A revoked access token takes itself away; a refresh token, or a code used twice, the grant.
     revokeGrantPolicy: ({ oidc }) =>
       oidc.route !== 'revocation' || oidc.entities.RefreshToken !== undefined,
@@ -85,6 +97,11 @@ export function makeProvider(parts: ProviderParts): Provider {
     },
     extraParams: { keys_jwk: checkKeysJwk },
     interactions: { policy: policy(), url: (_ctx, { uid }) => `/oauth2/interaction/${uid}` },
+    // A token that is older than the password is told from others by it: the token server does.
+    extraTokenClaims: async (_ctx, token) => {
+      const account = 'accountId' in token ? await parts.profile(token.accountId) : undefined;
+      return account && { 'fxa-generation': account.generation };
+    },
     findAccount: async (_ctx, accountId) => {
       const profile = await parts.profile(accountId);
       return (
@@ -141,6 +158,9 @@ export function makeProvider(parts: ProviderParts): Provider {
   });
   return provider;
 }
+
+/** Whether this is a browser that signs in to the whole account. */
+const isTrusted = (client: Client | undefined): boolean => client?.['trusted'] === true;
 
 /** Our page answers every request, save one that it has just answered and `prompt=none`. */
 function policy() {

@@ -4,6 +4,8 @@ import {
   AskScopedKeyData,
   Failure,
   OLD_SYNC,
+  scopesIn,
+  THUNDERBIRD_SYNC,
   type ScopedKeyDataByScope,
 } from '#lib/protocol';
 import { appKeyIdentifier } from '#lib/crypto';
@@ -27,20 +29,27 @@ export class ScopedKeyController {
     if (!client) {
       throw new Failure('unknown-client', 'There is no such app.', { extra: { clientId } });
     }
-    const identifiers = { [APP_KEY]: appKeyIdentifier(clientId), [OLD_SYNC]: OLD_SYNC };
-    const asked = new Set(scope.split(' '));
-    const allowed = new Set(client.scope.split(' '));
+    // What a session knew before the keys changed may be what they were changed because of.
+    if ((session.authAt + 1) * 1000 <= session.keysChangedAt) {
+      throw new Failure('stale-auth', 'The password must be given again.', {
+        extra: { authAt: session.authAt },
+      });
+    }
+    const identifiers: Partial<Record<string, string>> = {
+      [APP_KEY]: appKeyIdentifier(clientId),
+      [OLD_SYNC]: OLD_SYNC,
+      [THUNDERBIRD_SYNC]: THUNDERBIRD_SYNC,
+    };
+    const allowed = scopesIn(client.scope);
     return Object.fromEntries(
-      Object.entries(identifiers)
-        .filter(([name]) => asked.has(name) && allowed.has(name))
-        .map(([name, identifier]) => [
-          name,
-          {
-            identifier,
-            keyRotationSecret: '0'.repeat(64),
-            keyRotationTimestamp: session.keysChangedAt,
-          },
-        ]),
+      scopesIn(scope).flatMap((name) => {
+        const identifier = identifiers[name];
+        if (identifier === undefined || !allowed.includes(name)) return [];
+        const keyRotationTimestamp = session.keysChangedAt;
+        return [
+          [name, { identifier, keyRotationSecret: '0'.repeat(64), keyRotationTimestamp }] as const,
+        ];
+      }),
     );
   }
 }

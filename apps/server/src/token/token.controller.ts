@@ -10,7 +10,7 @@ import {
   UseGuards,
 } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { Failure, OLD_SYNC, type StorageToken } from '#lib/protocol';
+import { Failure, OLD_SYNC, scopesImply, type StorageToken, THUNDERBIRD_SYNC } from '#lib/protocol';
 import { Caller, type Grant, Requires } from '../oauth/bearer.guard.ts';
 import { Config } from '../platform/config.ts';
 import { readKeyId, refusal } from './key-id.ts';
@@ -26,7 +26,7 @@ export class TokenController {
   ) {}
 
   @Get('sync/1.5')
-  @Requires('storage', 'storage', 'storage#read', OLD_SYNC, `${OLD_SYNC}#read`)
+  @Requires('storage', 'storage', 'storage#read', OLD_SYNC, `${OLD_SYNC}#read`, THUNDERBIRD_SYNC)
   @UseGuards(SchemeGuard) // before the guard above: decorators run from below
   @Header('cache-control', 'no-store')
   async get(
@@ -39,11 +39,15 @@ export class TokenController {
   ): Promise<StorageToken> {
     if (!takesJson(accept)) throw refusal('not-acceptable', 'Accept', 'There is JSON alone');
     const key = { ...readKeyId(keyId, clientState), generation: caller.generation };
-    // Whatever clients speak Firefox's scope share one store; any other app has its own.
-    const isFirefox = caller.scopes.some((scope) => scope.startsWith(OLD_SYNC));
-    const scope = isFirefox ? OLD_SYNC : 'storage';
-    const canWrite = caller.scopes.includes(scope);
-    const owner = { accountId: caller.uid, clientId: isFirefox ? '' : caller.clientId };
+    // Whatever clients speak a browser's scope share one store; any other app has its own.
+    const browser = [OLD_SYNC, THUNDERBIRD_SYNC].find((scope) =>
+      caller.scopes.some((held) => scopesImply([held], `${scope}#read`)),
+    );
+    const canWrite = browser
+      ? scopesImply(caller.scopes, browser)
+      : caller.scopes.includes('storage');
+    const clientId = browser === OLD_SYNC ? '' : (browser ?? caller.clientId);
+    const owner = { accountId: caller.uid, clientId };
     const asked = { seconds: this.seconds(duration), canWrite };
     const { token, backoff } = await this.tokens.visit(owner, key, asked);
     if (backoff > 0) void reply.header('x-backoff', String(backoff));
