@@ -1,14 +1,27 @@
+import { isFirefoxFlow } from './firefox/connect.ts';
 import { ConnectFirefox } from './pages/connect-firefox.tsx';
-import { NotFound } from './pages/not-found.tsx';
+import { ConnectAnother, Info } from './pages/info.tsx';
+import { Interaction } from './pages/interaction.tsx';
+import { ResetPassword } from './pages/reset-password.tsx';
 import { SignIn } from './pages/sign-in.tsx';
 import { VerifyEmail } from './pages/verify-email.tsx';
-import { isFirefoxFlow } from './firefox/connect.ts';
+import { Avatar } from './settings/avatar.tsx';
+import { Clients } from './settings/clients.tsx';
+import { Overview } from './settings/overview.tsx';
+import { Password } from './settings/password.tsx';
+import { RecoveryKey } from './settings/recovery-key.tsx';
+import { Remove } from './settings/remove.tsx';
+import { SignedIn } from './settings/signed-in.tsx';
 import { strings } from './strings/strings.ts';
-import { arrivedWith, here } from './ui/route.ts';
 import { Link } from './ui/parts.tsx';
+import { arrivedWith, here } from './ui/route.ts';
+
+const INTERACTION = /^\/oauth2\/interaction\/([A-Za-z0-9_-]+)$/;
 
 /** The page of an address; docs/web.md says how to add one. */
 function pageOf(path: string) {
+  const interaction = INTERACTION.exec(path)?.[1];
+  if (interaction !== undefined) return <Interaction id={interaction} />;
   switch (path) {
     case '/':
     case '/signin':
@@ -17,8 +30,29 @@ function pageOf(path: string) {
       return isFirefoxFlow(arrivedWith) ? <ConnectFirefox path={path} /> : <SignIn path={path} />;
     case '/verify_email':
       return <VerifyEmail />;
+    case '/reset_password':
+    case '/complete_reset_password':
+      return <ResetPassword />;
+    case '/settings':
+      return <SignedIn>{(session) => <Overview session={session} />}</SignedIn>;
+    case '/settings/clients':
+      return <SignedIn>{(session) => <Clients session={session} />}</SignedIn>;
+    case '/settings/avatar/change':
+      return <SignedIn>{(session) => <Avatar session={session} />}</SignedIn>;
+    case '/settings/password':
+      return <SignedIn>{(session) => <Password session={session} />}</SignedIn>;
+    case '/settings/recovery_key':
+      return <SignedIn>{(session) => <RecoveryKey session={session} />}</SignedIn>;
+    case '/settings/delete':
+      return <SignedIn>{(session) => <Remove session={session} />}</SignedIn>;
+    case '/deleted':
+      return <Info name="deleted" words={strings.deleted} />;
+    case '/connect_another_device':
+      return <ConnectAnother />;
+    case '/post_verify/third_party_auth/set_password':
+      return <Info name="has-password" words={strings.hasPassword} to="/settings/password" />;
     default:
-      return <NotFound />;
+      return <Info name="not-found" words={strings.notFound} />;
   }
 }
 
@@ -28,7 +62,7 @@ export function App() {
   return (
     <>
       <header>
-        <Link to="/" class="mark">
+        <Link to="/settings" class="mark">
           {strings.name}
         </Link>
       </header>

@@ -22,6 +22,8 @@ export interface Ask {
   json?: unknown;
   /** Sent as a form (RFC 6749). */
   form?: URLSearchParams;
+  /** Sent as they are, with the content type of `headers`. */
+  bytes?: Uint8Array<ArrayBuffer>;
   /** Sent as it comes, once. */
   stream?: ReadableStream<Uint8Array>;
   headers?: Readonly<Record<string, string>>;
@@ -152,7 +154,7 @@ export class Http {
       const ts = Math.floor((this.now() + this.#skewMs) / 1000);
       headers.set('authorization', await ask.authorization({ method, url, ts, payload }));
     }
-    const body = ask.stream ?? text;
+    const body = ask.stream ?? ask.bytes ?? text;
     // A stream lasts as long as it moves; its caller watches that.
     const patience = ask.signal ?? AbortSignal.timeout(ask.timeoutMs ?? TIMEOUT_MS);
     const init: RequestInit & { duplex?: 'half' } = {

@@ -20,6 +20,7 @@ const PAGES = [
   'settings/password',
   'settings/recovery_key',
   'settings/delete',
+  'deleted',
   'connect_another_device',
   'post_verify/third_party_auth/set_password',
 ];

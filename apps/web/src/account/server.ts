@@ -1,4 +1,4 @@
-import { Server, ClientError } from '#lib/client';
+import { type Ask, ClientError, Server } from '#lib/client';
 import { deriveToken, fromHex, toHex, type TokenKind } from '#lib/crypto';
 import { strings } from '../strings/strings.ts';
 
@@ -23,6 +23,12 @@ export const bearing = (kind: TokenKind, token: string): { headers: Record<strin
   headers: {
     authorization: `Bearer ${prefixes[kind]}_${toHex(deriveToken(fromHex(token), kind).id)}`,
   },
+});
+
+/** A call of the accounts API that sends something. @param by - from {@link bearing}, when a token is needed */
+export const post = (path: string, json: object, by: Pick<Ask, 'headers'> = {}): Ask => ({
+  ...{ method: 'POST', url: `/auth/v1/${path}`, json },
+  ...by,
 });
 
 /** Tells whether the server refused with this errno. */

@@ -1,9 +1,15 @@
 import { signal } from '@preact/signals';
 import { z } from 'zod';
 import { Hex32, Uid } from '#lib/protocol';
-import { bearing, http } from './server.ts';
+import { bearing, http, post } from './server.ts';
 
-const Session = z.object({ uid: Uid, email: z.string(), sessionToken: Hex32 });
+const Session = z.object({
+  uid: Uid,
+  email: z.string(),
+  sessionToken: Hex32,
+  /** Whether the Firefox around this page has the same session: what ends here, ends there. */
+  firefox: z.boolean().optional(),
+});
 /** Who is signed in on these pages. It opens no data: kB and the password are never kept. */
 export type Session = z.infer<typeof Session>;
 
@@ -24,9 +30,8 @@ export const session = signal<Session | undefined>(kept());
 
 /** Signs in on these pages. */
 export function keepSession(found: Session): void {
-  const { uid, email, sessionToken } = found;
-  sessionStorage.setItem(PLACE, JSON.stringify({ uid, email, sessionToken }));
-  session.value = { uid, email, sessionToken };
+  session.value = Session.parse(found); // nothing else of what an opened account holds
+  sessionStorage.setItem(PLACE, JSON.stringify(session.value));
 }
 
 /** Forgets the session here; the server is not told. */
@@ -41,6 +46,5 @@ export const bySession = ({ sessionToken }: Pick<Session, 'sessionToken'>) =>
 
 /** Ends a session on the server. What it granted to apps ends with it. */
 export function endSession(ended: Pick<Session, 'sessionToken'>): Promise<unknown> {
-  const url = '/auth/v1/session/destroy';
-  return http.run({ method: 'POST', url, json: {}, ...bySession(ended) });
+  return http.run(post('session/destroy', {}, bySession(ended)));
 }

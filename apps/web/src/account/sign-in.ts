@@ -1,30 +1,15 @@
 import { deriveScopedKeys, type ScopedKey } from '#lib/client';
-import {
-  deriveAuthPW,
-  deriveToken,
-  deriveUnwrapBKey,
-  fromHex,
-  openKeysBundle,
-  quickStretch,
-  toHex,
-  xor,
-} from '#lib/crypto';
+import { randomBytes } from '#lib/crypto';
 import {
   type CreateAccount,
   EmailStatus,
-  KeysBundle,
   type Login,
   ScopedKeyDataByScope,
   SignedIn,
 } from '#lib/protocol';
-import { bearing, http, isErrno } from './server.ts';
+import { fetchKB, makePassword, spelled, stretch, type Stretched, type Typed } from './password.ts';
+import { http, isErrno, post } from './server.ts';
 import { bySession, type Session } from './session.ts';
-
-/** What a person types. */
-export interface Typed {
-  email: string;
-  password: string;
-}
 
 /** An account whose password was typed on this page. It lasts as long as the page does. */
 export interface Opened extends Session {
@@ -34,49 +19,29 @@ export interface Opened extends Session {
   fetchKB(): Promise<Uint8Array>;
 }
 
-/** What a password becomes: one half for the server, one that stays. */
-export interface Stretched {
-  /** 64 hex digits. */
-  authPW: string;
-  /** 32 bytes. */
-  unwrapBKey: Uint8Array;
-}
-
-/** An address as it is stretched with: one spelling, whatever the keyboard made of the first letter. */
-export const spelled = (email: string): string => email.trim().normalize('NFKC').toLowerCase();
-
-/** Stretches a password with the spelling of the address that the account was made with. */
-export async function stretch({ email, password }: Typed): Promise<Stretched> {
-  const stretched = await quickStretch(email, password);
-  return { authPW: toHex(deriveAuthPW(stretched)), unwrapBKey: deriveUnwrapBKey(stretched) };
-}
-
-function opened(email: string, answer: SignedIn, { unwrapBKey }: Stretched): Opened {
-  const { uid, sessionToken, keyFetchToken, verified } = answer;
+/** An account of which a password was given just now. */
+export function opened(email: string, answer: SignedIn, stretched: Stretched): Opened {
+  const { uid, sessionToken, verified } = answer;
   let fetched: Promise<Uint8Array> | undefined;
-  const fetchKB = async () => {
-    if (keyFetchToken === undefined) throw new TypeError('No key fetch token.');
-    const by = bearing('keyFetchToken', keyFetchToken);
-    const { bundle } = await http.json({ url: '/auth/v1/account/keys', ...by }, KeysBundle);
-    const { bundleKey } = deriveToken(fromHex(keyFetchToken), 'keyFetchToken');
-    return xor(openKeysBundle(bundleKey, fromHex(bundle)).wrapKb, unwrapBKey);
-  };
   return {
     ...{ uid, email, sessionToken, verified },
-    fetchKB: () => (fetched ??= fetchKB()),
+    fetchKB: () => (fetched ??= fetchKB(answer, stretched)),
   };
 }
 
-/** Makes an account; a code is mailed to the address, unless an invitation vouches for it. */
+/**
+ * Makes an account with a kB of this page's making; a code is mailed to the address, unless an invitation
+ * vouches for it.
+ */
 export async function signUp(typed: Typed, invitation: string): Promise<Opened> {
   const email = spelled(typed.email);
-  const stretched = await stretch({ email, password: typed.password });
+  const made = await makePassword({ email, password: typed.password }, randomBytes(32));
   const json: CreateAccount = {
-    ...{ email, authPW: stretched.authPW },
+    ...{ email, ...made.json },
     ...(invitation !== '' && { invitation: invitation.trim() }),
   };
-  const ask = { method: 'POST', url: '/auth/v1/account/create?keys=true', json } as const;
-  return opened(email, await http.json(ask, SignedIn), stretched);
+  const ask = post('account/create?keys=true', json);
+  return opened(email, await http.json(ask, SignedIn), made.stretched);
 }
 
 /**
@@ -90,36 +55,40 @@ export async function signIn(typed: Typed): Promise<Opened> {
       ...{ email, authPW: stretched.authPW },
       ...(email !== typed.email.trim() && { originalLoginEmail: typed.email.trim() }),
     };
-    const ask = { method: 'POST', url: '/auth/v1/account/login?keys=true', json } as const;
+    const ask = post('account/login?keys=true', json);
     return opened(email, await http.json(ask, SignedIn), stretched);
   };
-  const email = spelled(typed.email);
+  return withSpelling(spelled(typed.email), login);
+}
+
+/** Tries with one spelling of an address and, when the server knows it by another, once with that. */
+export async function withSpelling<T>(
+  email: string,
+  attempt: (email: string) => Promise<T>,
+): Promise<T> {
   try {
-    return await login(email);
+    return await attempt(email);
   } catch (error) {
     const spelling = isErrno(error, 120) ? error.extra['email'] : undefined;
     // Another address altogether would be the server's try to learn how the password stretches with it.
-    if (typeof spelling !== 'string' || spelled(spelling) !== email) throw error;
-    return login(spelling);
+    if (typeof spelling !== 'string' || spelled(spelling) !== spelled(email)) throw error;
+    return attempt(spelling);
   }
 }
 
-/** Asks whether the address is confirmed by now. */
-export async function isConfirmed(session: Session): Promise<boolean> {
-  const ask = { url: '/auth/v1/recovery_email/status', ...bySession(session) };
-  return (await http.json(ask, EmailStatus)).verified;
+/** Asks whether the address is confirmed by now, and how it was spelled at sign-up. */
+export function emailStatus(session: Session): Promise<EmailStatus> {
+  return http.json({ url: '/auth/v1/recovery_email/status', ...bySession(session) }, EmailStatus);
 }
 
 /** Gives the code of a mail. */
 export function confirmAddress(uid: string, code: string): Promise<unknown> {
-  const url = '/auth/v1/recovery_email/verify_code';
-  return http.run({ method: 'POST', url, json: { uid, code } });
+  return http.run(post('recovery_email/verify_code', { uid, code }));
 }
 
 /** Has another mail sent. */
 export function mailAgain(session: Session): Promise<unknown> {
-  const url = '/auth/v1/recovery_email/resend_code';
-  return http.run({ method: 'POST', url, json: {}, ...bySession(session) });
+  return http.run(post('recovery_email/resend_code', {}, bySession(session)));
 }
 
 /** Derives the keys that an app may have for these scopes, by scope. */
@@ -128,14 +97,9 @@ export async function scopedKeys(
   clientId: string,
   scope: string,
 ): Promise<Record<string, ScopedKey>> {
-  const data = await http.json(
-    {
-      ...{ method: 'POST', url: '/auth/v1/account/scoped-key-data' },
-      json: { client_id: clientId, scope },
-      ...bySession(account),
-    },
-    ScopedKeyDataByScope,
-  );
+  const json = { client_id: clientId, scope };
+  const ask = post('account/scoped-key-data', json, bySession(account));
+  const data = await http.json(ask, ScopedKeyDataByScope);
   if (Object.keys(data).length === 0) return {};
   const kB = await account.fetchKB();
   return deriveScopedKeys({ kB, uid: account.uid }, { clientId, asked: scope }, data);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type ScopedKey, sealKeysFor } from '#lib/client';
 import { OLD_SYNC } from '#lib/protocol';
-import { http } from '../account/server.ts';
+import { http, post } from '../account/server.ts';
 import { bySession, endSession } from '../account/session.ts';
 import { type Opened, scopedKeys } from '../account/sign-in.ts';
 import { askFirefox, ChannelError } from './web-channel.ts';
@@ -101,21 +101,16 @@ export async function connectFirefox(
   const { keys_jwk: keysJwk } = request;
   const keys: Record<string, ScopedKey> =
     keysJwk === undefined ? {} : await scopedKeys(account, request.client_id, request.scope);
-  const { code, state } = await http.json(
-    {
-      ...{ method: 'POST', url: '/auth/v1/oauth/authorization' },
-      json: {
-        ...{ client_id: request.client_id, response_type: 'code', scope: request.scope },
-        ...{ state: request.state, access_type: request.access_type },
-        code_challenge: request.code_challenge,
-        code_challenge_method: request.code_challenge_method,
-        ...(keysJwk !== undefined &&
-          Object.keys(keys).length > 0 && { keys_jwe: await sealKeysFor(keysJwk, keys) }),
-      },
-      ...bySession(account),
-    },
-    Authorization,
-  );
+  const json = {
+    ...{ client_id: request.client_id, response_type: 'code', scope: request.scope },
+    ...{ state: request.state, access_type: request.access_type },
+    code_challenge: request.code_challenge,
+    code_challenge_method: request.code_challenge_method,
+    ...(keysJwk !== undefined &&
+      Object.keys(keys).length > 0 && { keys_jwe: await sealKeysFor(keysJwk, keys) }),
+  };
+  const ask = post('oauth/authorization', json, bySession(account));
+  const { code, state } = await http.json(ask, Authorization);
   await expectOk('oauth_login', { action, code, state, redirect: OUT_OF_BAND });
   return true;
 }

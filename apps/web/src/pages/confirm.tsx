@@ -1,8 +1,9 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { confirmAddress, isConfirmed, mailAgain, type Opened } from '../account/sign-in.ts';
+import { confirmAddress, emailStatus, mailAgain, type Opened } from '../account/sign-in.ts';
 import { strings } from '../strings/strings.ts';
-import { Field, Form, Note, Page, Problem, useAttempt } from '../ui/parts.tsx';
+import { Field, Form, Note, Page, Problem } from '../ui/parts.tsx';
+import { useAttempt } from '../ui/attempt.ts';
 
 const POLL_MS = 2000;
 /** Nobody looks for a mail longer than that with the page open; a code typed later still works. */
@@ -24,9 +25,9 @@ export function Confirm(props: { account: Opened; onConfirmed: () => Promise<voi
     const timer = setInterval(() => {
       if (++polls > POLLS_MAX) clearInterval(timer);
       if (document.visibilityState === 'hidden' && polls % 5 !== 0) return;
-      isConfirmed(account).then(
-        (done) => {
-          if (!done) return;
+      emailStatus(account).then(
+        ({ verified }) => {
+          if (!verified) return;
           clearInterval(timer);
           goOn();
         },

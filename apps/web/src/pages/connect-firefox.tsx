@@ -57,7 +57,7 @@ export function ConnectFirefox({ path }: { path: string }) {
       fail(error instanceof ChannelError ? words[error.reason] : wordsFor(error));
       return;
     }
-    keepSession(account);
+    keepSession({ ...account, firefox: true });
     end.value = { name: 'connected', title: words.title, text: words.text(account.email) };
   };
   const isChoice = status.value?.capabilities.choose_what_to_sync === true && engines.length > 0;

@@ -3,15 +3,16 @@ import type { ComponentChildren } from 'preact';
 import { isErrno } from '../account/server.ts';
 import { type Opened, signIn, signUp } from '../account/sign-in.ts';
 import { strings } from '../strings/strings.ts';
-import { Field, Form, Link, Page, Problem, useAttempt } from '../ui/parts.tsx';
+import { Field, Form, Link, Page, Problem } from '../ui/parts.tsx';
+import { useAttempt } from '../ui/attempt.ts';
 import { arrivedWith, here } from '../ui/route.ts';
 import { Confirm } from './confirm.tsx';
+import { newPasswordProblem } from './new-password.tsx';
 
 /** How somebody came in. */
 export type Entry = 'signin' | 'signup';
 
 const ADDRESS = /^[^\s@]+@[^\s@]+$/;
-const PASSWORD_LENGTH_MIN = 8;
 
 /**
  * Address and password, for those who have an account and those who make one; then, if it needs that, the
@@ -42,8 +43,9 @@ export function Enter(props: {
       attempt.refuse(words.emailOdd);
       return;
     }
-    if (entry === 'signup' && password.value.length < PASSWORD_LENGTH_MIN) {
-      attempt.refuse(words.passwordShort);
+    const problem = entry === 'signup' ? newPasswordProblem(password.value) : undefined;
+    if (problem !== undefined) {
+      attempt.refuse(problem);
       return;
     }
     attempt.run(async () => {

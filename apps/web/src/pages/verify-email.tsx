@@ -3,7 +3,8 @@ import { useEffect } from 'preact/hooks';
 import { VerifyEmail as Link } from '#lib/protocol';
 import { confirmAddress } from '../account/sign-in.ts';
 import { strings } from '../strings/strings.ts';
-import { Form, Page, Problem, useAttempt } from '../ui/parts.tsx';
+import { Form, Page, Problem } from '../ui/parts.tsx';
+import { useAttempt } from '../ui/attempt.ts';
 import { arrivedWith, clearQuery } from '../ui/route.ts';
 
 const link = Link.safeParse(Object.fromEntries(arrivedWith)).data;

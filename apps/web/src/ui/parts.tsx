@@ -1,7 +1,6 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
-import { wordsFor } from '../account/server.ts';
 import { strings } from '../strings/strings.ts';
 import { goTo } from './route.ts';
 
@@ -146,41 +145,6 @@ export function Note({ text }: { text: string | undefined }) {
       {text}
     </div>
   );
-}
-
-/** One thing at a time that a page does: whether it is at work, and why it did not work out. */
-export interface Attempt {
-  readonly busy: boolean;
-  readonly problem: string | undefined;
-  /** Says what went wrong without doing anything. */
-  refuse(text: string | undefined): void;
-  /** Does it, unless something is being done. Failures become `problem`. */
-  run(work: () => Promise<void>): void;
-}
-
-/**
- * Remembers an attempt for a component.
- *
- * @param explain - the words for failures that mean something else here; undefined for the usual ones
- */
-export function useAttempt(explain?: (error: unknown) => string | undefined): Attempt {
-  const busy = useSignal(false);
-  const problem = useSignal<string | undefined>(undefined);
-  return {
-    busy: busy.value,
-    problem: problem.value,
-    refuse: (text) => (problem.value = text),
-    run(work) {
-      if (busy.peek()) return;
-      busy.value = true;
-      problem.value = undefined;
-      work()
-        .catch((error: unknown) => {
-          problem.value = explain?.(error) ?? wordsFor(error);
-        })
-        .finally(() => (busy.value = false));
-    },
-  };
 }
 
 /** A form that never leaves the page. */

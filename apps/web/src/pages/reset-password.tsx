@@ -1,0 +1,199 @@
+import { useSignal } from '@preact/signals';
+import { CryptoRefusal } from '#lib/crypto';
+import {
+  askResetCode,
+  giveResetCode,
+  recoverKB,
+  type Reset,
+  resetPassword,
+} from '../account/change.ts';
+import { isErrno } from '../account/server.ts';
+import { keepSession } from '../account/session.ts';
+import { isFirefoxFlow } from '../firefox/connect.ts';
+import { strings } from '../strings/strings.ts';
+import { useAttempt } from '../ui/attempt.ts';
+import { Check, Field, Form, Link, Note, Page, Problem } from '../ui/parts.tsx';
+import { arrivedWith, goTo, here } from '../ui/route.ts';
+import { NewPassword, newPasswordProblem } from './new-password.tsx';
+
+/** `/reset_password`: by a mailed code to another password, with the data if there is a recovery key. */
+export function ResetPassword() {
+  const email = useSignal(arrivedWith.get('email') ?? '');
+  const isAsked = useSignal(false);
+  const reset = useSignal<Reset | undefined>(undefined);
+  if (reset.value) return <SetPassword reset={reset.value} />;
+  if (isAsked.value) {
+    return (
+      <GiveCode
+        email={email.value}
+        onReset={(found) => (reset.value = found)}
+        onAgain={() => askResetCode(email.value)}
+      />
+    );
+  }
+  return (
+    <AskCode
+      email={email.value}
+      onEmail={(value) => (email.value = value)}
+      onAsked={() => (isAsked.value = true)}
+    />
+  );
+}
+
+function AskCode(props: { email: string; onEmail: (email: string) => void; onAsked: () => void }) {
+  const words = strings.reset;
+  const attempt = useAttempt();
+  return (
+    <Page name="reset" title={words.title}>
+      <p>{words.intro}</p>
+      <Form
+        onSubmit={() => {
+          attempt.run(async () => {
+            await askResetCode(props.email);
+            props.onAsked();
+          });
+        }}
+      >
+        <Field
+          id="email"
+          label={strings.fields.email}
+          kind="email"
+          value={props.email}
+          onValue={props.onEmail}
+          autocomplete="username"
+          autofocus
+        />
+        <Problem text={attempt.problem} />
+        <button id="send-code" type="submit" class="main" aria-disabled={attempt.busy}>
+          {words.send}
+        </button>
+      </Form>
+      <p class="hint">
+        <Link to={`/signin${here.value.search}`}>{strings.back}</Link>
+      </p>
+    </Page>
+  );
+}
+
+function GiveCode(props: {
+  email: string;
+  onReset: (reset: Reset) => void;
+  onAgain: () => Promise<unknown>;
+}) {
+  const words = strings.reset;
+  const code = useSignal('');
+  const note = useSignal<string | undefined>(undefined);
+  const attempt = useAttempt((error) =>
+    isErrno(error, 105) || isErrno(error, 107) || isErrno(error, 183)
+      ? strings.errors['errno-105']
+      : undefined,
+  );
+  return (
+    <Page name="reset-code" title={words.codeTitle}>
+      <p>{words.sent(props.email)}</p>
+      <Form
+        onSubmit={() => {
+          attempt.run(async () => {
+            props.onReset(await giveResetCode(props.email, code.value.replaceAll(/\s/g, '')));
+          });
+        }}
+      >
+        <Field
+          id="code"
+          label={strings.fields.code}
+          value={code.value}
+          onValue={(value) => (code.value = value)}
+          autocomplete="one-time-code"
+          autofocus
+          mono
+        />
+        <Problem text={attempt.problem} />
+        <Note text={note.value} />
+        <button id="give-code" type="submit" class="main" aria-disabled={attempt.busy}>
+          {words.goOn}
+        </button>
+        <button
+          id="again"
+          type="button"
+          onClick={() => {
+            attempt.run(async () => {
+              await props.onAgain();
+              note.value = strings.confirm.sentAgain;
+            });
+          }}
+        >
+          {strings.confirm.again}
+        </button>
+      </Form>
+    </Page>
+  );
+}
+
+function SetPassword({ reset }: { reset: Reset }) {
+  const words = strings.reset;
+  const password = useSignal('');
+  const recoveryKey = useSignal('');
+  const withoutKey = useSignal(!reset.hasRecoveryKey);
+  const knowsLoss = useSignal(false);
+  const attempt = useAttempt((error) =>
+    error instanceof CryptoRefusal || isErrno(error, 158) || isErrno(error, 159)
+      ? words.keyWrong
+      : undefined,
+  );
+  const set = async () => {
+    const recovered = withoutKey.value ? undefined : await recoverKB(reset, recoveryKey.value);
+    keepSession(await resetPassword(reset, password.value, recovered));
+    goTo(isFirefoxFlow(arrivedWith) ? `/${location.search}` : '/settings');
+  };
+  return (
+    <Page name="reset-password" title={words.setTitle}>
+      <Form
+        onSubmit={() => {
+          const problem = newPasswordProblem(password.value);
+          if (problem !== undefined) attempt.refuse(problem);
+          else if (withoutKey.value && !knowsLoss.value) attempt.refuse(words.sayYouKnow);
+          else attempt.run(set);
+        }}
+      >
+        {reset.hasRecoveryKey && (
+          <>
+            {!withoutKey.value && (
+              <Field
+                id="recovery-key"
+                label={words.recoveryKey}
+                value={recoveryKey.value}
+                onValue={(value) => (recoveryKey.value = value)}
+                hint={words.recoveryKeyHint}
+                autofocus
+                mono
+              />
+            )}
+            <Check
+              id="without-key"
+              label={words.withoutKey}
+              checked={withoutKey.value}
+              onChecked={(checked) => (withoutKey.value = checked)}
+            />
+          </>
+        )}
+        {withoutKey.value && (
+          <div class="warning">
+            <p>{words.loss}</p>
+            <Check
+              id="knows-loss"
+              label={words.knowsLoss}
+              checked={knowsLoss.value}
+              onChecked={(checked) => (knowsLoss.value = checked)}
+            />
+          </div>
+        )}
+        <input type="hidden" name="username" autocomplete="username" value={reset.email} />
+        <NewPassword value={password.value} onValue={(value) => (password.value = value)} />
+        <Problem text={attempt.problem} />
+        <button id="set-password" type="submit" class="main" aria-disabled={attempt.busy}>
+          {words.set}
+        </button>
+      </Form>
+    </Page>
+  );
+}
