@@ -151,47 +151,6 @@ BEGIN
 END $$`;
 
 /**
- * Writes the one record of a call, which most calls have: plain values where a source of records would
- * take the time of a join and an aggregate to set up, as long as the write itself. Over the quota
- * it has done nothing.
- */
-const writeOne = `
-  SELECT b.ctid AS place, b.modified, b.bytes, b.expires
-    INTO prior FROM ${recordOf('p_ids[1]')} b;
-  lives := prior.place IS NOT NULL AND (prior.expires IS NULL OR prior.expires > p_now);
-  is_quiet := lives AND p_payloads[1] IS NULL AND (p_legacy OR p_sortindexes[1] IS NULL);
-  item_modified := CASE WHEN is_quiet THEN prior.modified ELSE new_modified END;
-  size := COALESCE(octet_length(p_payloads[1]), CASE WHEN lives THEN prior.bytes END, 0);
-  grown := size - COALESCE(prior.bytes, 0);
-  room := LEAST(p_quota - held.bytes, p_store_quota - elsewhere - held.bytes) - grown;
-  IF room >= 0 OR grown <= 0 THEN
-    lifetime_end := CASE WHEN p_ttls[1] IS NOT NULL THEN p_now + p_ttls[1]::bigint * 100
-                         WHEN lives AND NOT p_legacy THEN prior.expires
-                         ELSE p_now + p_ttl_max * 100 END;
-    IF prior.place IS NULL THEN
-      INSERT INTO bso (uid, collection, id, modified, sortindex, payload, bytes, expires,
-                       parentid, predecessorid)
-      VALUES (p_uid, p_collection, p_ids[1], item_modified, p_sortindexes[1],
-              COALESCE(p_payloads[1], ''), size, lifetime_end, p_parents[1], p_predecessors[1]);
-    ELSE
-      -- nobody can have moved it: whoever changes this collection waits
-      UPDATE bso b
-         SET modified = item_modified, bytes = size, expires = lifetime_end,
-             sortindex = COALESCE(p_sortindexes[1], CASE WHEN lives THEN b.sortindex END),
-             payload = COALESCE(p_payloads[1], CASE WHEN lives THEN b.payload END, ''),
-             parentid = COALESCE(p_parents[1], CASE WHEN lives THEN b.parentid END),
-             predecessorid = COALESCE(p_predecessors[1], CASE WHEN lives THEN b.predecessorid END)
-       WHERE b.ctid = prior.place;
-    END IF;
-    IF p_legacy AND is_quiet THEN
-      new_modified := held.modified;
-    END IF;
-    ${stamp}
-    outcome := 'done';
-    RETURN;
-  END IF;`;
-
-/**
  * Creates and updates records, all at one time later than any the collection ever had. A null field
  * keeps what a living record has; in 1.1 (p_legacy) a lifetime does not stay.
  * room: bytes left; item_modified: of the record, when there is one.
@@ -212,10 +171,6 @@ DECLARE
   elsewhere bigint := 0;
   grown bigint;
   is_quiet boolean;
-  prior record;
-  lives boolean;
-  size bigint;
-  lifetime_end bigint;
 BEGIN
   ${lockCollection}
   IF p_unmodified_since IS NOT NULL THEN
@@ -235,10 +190,73 @@ BEGIN
     END IF;
   END IF;
   ${weighStore}
-  IF cardinality(p_ids) = 1 THEN
-    ${writeOne}
-  END IF;
   ${merge(records)}
+  outcome := 'done';
+END $$`;
+
+/**
+ * Writes one record, as most calls do: plain values where a source of records would take the time of a
+ * join and an aggregate to set up, as long as the write itself. Whatever is not as usual is done, or
+ * refused, by storage_write: a new collection, a condition that is not met, too little room.
+ */
+export const WRITE_ONE = `
+CREATE OR REPLACE FUNCTION storage_write_one(
+  p_uid bigint, p_collection text, p_now bigint, p_quota bigint, p_store_quota bigint,
+  p_ttl_max bigint, p_legacy boolean, p_target text, p_unmodified_since bigint,
+  p_id text, p_payload text, p_sortindex integer, p_ttl integer, p_parent text, p_predecessor text,
+  OUT outcome text, OUT new_modified bigint, OUT item_modified bigint, OUT room bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+  old record;
+  lives boolean;
+  is_quiet boolean;
+  size bigint;
+  grown bigint;
+  lifetime_end bigint;
+BEGIN
+  outcome := pg_advisory_xact_lock(hashtextextended(p_collection, p_uid));
+  SELECT b.ctid AS place, b.modified, b.bytes, b.expires INTO old FROM ${recordOf('p_id')} b;
+  lives := old.place IS NOT NULL AND (old.expires IS NULL OR old.expires > p_now);
+  is_quiet := lives AND p_payload IS NULL AND (p_legacy OR p_sortindex IS NULL);
+  size := COALESCE(octet_length(p_payload), CASE WHEN lives THEN old.bytes END, 0);
+  grown := size - COALESCE(old.bytes, 0);
+  IF p_store_quota IS NULL AND (p_unmodified_since IS NULL OR p_target IS NULL OR NOT lives
+                                OR old.modified <= p_unmodified_since) THEN
+    UPDATE user_collection c
+       SET modified = CASE WHEN p_legacy AND is_quiet THEN c.modified ELSE ${after('c.modified')} END,
+           bytes = c.bytes + grown, deleted = false
+     WHERE c.uid = p_uid AND c.collection = p_collection
+       AND (grown <= 0 OR c.bytes + grown <= p_quota)
+       AND (p_unmodified_since IS NULL OR p_target IS NOT NULL
+            OR (NOT c.deleted AND NOT p_legacy AND c.modified <= p_unmodified_since))
+    RETURNING c.modified, p_quota - c.bytes INTO new_modified, room;
+  END IF;
+  IF new_modified IS NULL THEN
+    SELECT w.* INTO outcome, new_modified, item_modified, room
+      FROM storage_write(p_uid, p_collection, p_now, p_quota, p_store_quota, p_ttl_max, p_legacy,
+                         p_target, p_unmodified_since, ARRAY[p_id], ARRAY[p_payload],
+                         ARRAY[p_sortindex], ARRAY[p_ttl], ARRAY[p_parent], ARRAY[p_predecessor]) w;
+    RETURN;
+  END IF;
+  item_modified := CASE WHEN is_quiet THEN old.modified ELSE new_modified END;
+  lifetime_end := CASE WHEN p_ttl IS NOT NULL THEN p_now + p_ttl::bigint * 100
+                       WHEN lives AND NOT p_legacy THEN old.expires
+                       ELSE p_now + p_ttl_max * 100 END;
+  IF old.place IS NULL THEN
+    INSERT INTO bso (uid, collection, id, modified, sortindex, payload, bytes, expires,
+                     parentid, predecessorid)
+    VALUES (p_uid, p_collection, p_id, item_modified, p_sortindex, COALESCE(p_payload, ''), size,
+            lifetime_end, p_parent, p_predecessor);
+  ELSE
+    -- it is where it was: whoever changes this collection waits
+    UPDATE bso b
+       SET modified = item_modified, bytes = size, expires = lifetime_end,
+           sortindex = COALESCE(p_sortindex, CASE WHEN lives THEN b.sortindex END),
+           payload = COALESCE(p_payload, CASE WHEN lives THEN b.payload END, ''),
+           parentid = COALESCE(p_parent, CASE WHEN lives THEN b.parentid END),
+           predecessorid = COALESCE(p_predecessor, CASE WHEN lives THEN b.predecessorid END)
+     WHERE b.ctid = old.place;
+  END IF;
   outcome := 'done';
 END $$`;
 

@@ -69,16 +69,22 @@ export class StorageWriterService {
     changes: readonly BsoChange[],
     { item, isLegacy = false }: { item?: string; isLegacy?: boolean } = {},
   ): Promise<Written> {
-    const columns = columnsOf(changes, this.ttlBounds(collection));
+    const bounds = this.ttlBounds(collection);
+    const columns = [
+      ...columnsOf(changes, bounds),
+      ...(isLegacy
+        ? [changes.map(({ parentid }) => parentid), changes.map((c) => c.predecessorid)]
+        : [null, null]),
+    ];
+    const isOne = changes.length === 1;
     const row = await this.call<Outcome & { item_modified: Hundredths; room: number }>(
       `SELECT outcome, new_modified, item_modified, room
-         FROM storage_write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+         FROM ${isOne ? 'storage_write_one' : 'storage_write'}(
+                $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
       [
         ...[uid, collection, this.now(), ...this.quotas()],
-        ...[this.ttlBounds(collection).max, isLegacy, item, unmodifiedSince, ...columns],
-        ...(isLegacy
-          ? [changes.map(({ parentid }) => parentid), changes.map((c) => c.predecessorid)]
-          : [null, null]),
+        ...[bounds.max, isLegacy, item, unmodifiedSince],
+        ...(isOne ? columns.map((column) => column?.[0]) : columns),
       ],
     );
     return writtenOf(row);
