@@ -1,11 +1,12 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { DeletionModule } from '../deletion/deletion.module.ts';
 import { SecurityEventEntity } from './security-event.entity.ts';
 import { EventsService } from './events.service.ts';
 
 /** What happened to accounts. */
 @Module({
-  imports: [TypeOrmModule.forFeature([SecurityEventEntity])],
+  imports: [DeletionModule, TypeOrmModule.forFeature([SecurityEventEntity])],
   providers: [EventsService],
   exports: [EventsService],
 })

@@ -3,10 +3,12 @@ import {
   Logger,
   type OnApplicationBootstrap,
   type OnModuleDestroy,
+  type OnModuleInit,
 } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { SecurityEvent, SecurityEventName } from '#lib/protocol';
+import { DeletionsService } from '../deletion/deletions.service.ts';
 import { Clock } from '../platform/clock.ts';
 import type { Visitor } from '../platform/visitor.ts';
 import { familyOf, shortened } from './traces.ts';
@@ -17,14 +19,22 @@ const PURGE_MS = 3_600_000;
 
 /** What happened to an account, for its owner alone: who, roughly from where, and with what. */
 @Injectable()
-export class EventsService implements OnApplicationBootstrap, OnModuleDestroy {
+export class EventsService implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('events');
   private timer?: NodeJS.Timeout;
 
   constructor(
     @InjectDataSource() private readonly db: DataSource,
     private readonly clock: Clock,
+    private readonly deletions: DeletionsService,
   ) {}
+
+  onModuleInit(): void {
+    this.deletions.register('events', async (uid) => {
+      await this.db.query(`DELETE FROM security_event WHERE uid = $1`, [uid]);
+      return undefined;
+    });
+  }
 
   onApplicationBootstrap(): void {
     this.timer = setInterval(() => {

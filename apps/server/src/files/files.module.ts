@@ -2,8 +2,10 @@ import { Module, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyAdapter } from '@nestjs/platform-fastify';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { DeletionModule } from '../deletion/deletion.module.ts';
 import { BlobStore } from './blobs/blob-store.ts';
 import { LocalDiskBlobs } from './blobs/local-disk.ts';
+import { EraseFilesService } from './erase-files.service.ts';
 import { FileEntity } from './file.entity.ts';
 import { FileGrantEntity } from './file-grant.entity.ts';
 import { FileSpaceEntity } from './file-space.entity.ts';
@@ -12,9 +14,17 @@ import { FilesService } from './files.service.ts';
 import { SweepService } from './sweep.service.ts';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([FileEntity, FileGrantEntity, FileSpaceEntity])],
+  imports: [
+    DeletionModule,
+    TypeOrmModule.forFeature([FileEntity, FileGrantEntity, FileSpaceEntity]),
+  ],
   controllers: [FilesController],
-  providers: [{ provide: BlobStore, useClass: LocalDiskBlobs }, FilesService, SweepService],
+  providers: [
+    { provide: BlobStore, useClass: LocalDiskBlobs },
+    EraseFilesService,
+    FilesService,
+    SweepService,
+  ],
 })
 export class FilesModule implements OnModuleInit {
   constructor(private readonly http: HttpAdapterHost<FastifyAdapter>) {}

@@ -46,6 +46,7 @@ const wrongGuesses: ReadonlySet<FailureCode> = new Set([
   'incorrect-email-case',
   'invalid-verification-code',
   'invalid-unblock-code',
+  'invalid-digits',
 ]);
 
 /**

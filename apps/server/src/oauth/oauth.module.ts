@@ -9,11 +9,14 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AskAboutToken, Failure } from '#lib/protocol';
 import { AccountsModule } from '../accounts/accounts.module.ts';
+import { DeletionModule } from '../deletion/deletion.module.ts';
+import { LimitsModule } from '../limits/limits.module.ts';
 import { routeOf } from '../platform/requests.ts';
 import { AuthorityService } from './authority.service.ts';
 import { BearerStrategy } from './bearer.guard.ts';
 import { ClientsService } from './clients.service.ts';
 import { DiscoveryController } from './discovery.controller.ts';
+import { EraseGrantsService } from './erase-grants.service.ts';
 import { FxaGrantsService } from './fxa-grants.service.ts';
 import { FxaTokenController } from './fxa-token.controller.ts';
 import { InteractionController } from './interaction.controller.ts';
@@ -25,7 +28,7 @@ import { TokenFactsService } from './token-facts.service.ts';
 /** Global: every API that takes a bearer token is guarded here. */
 @Global()
 @Module({
-  imports: [AccountsModule],
+  imports: [AccountsModule, DeletionModule, LimitsModule],
   controllers: [
     DiscoveryController,
     InteractionController,
@@ -37,6 +40,7 @@ import { TokenFactsService } from './token-facts.service.ts';
     AuthorityService,
     BearerStrategy,
     ClientsService,
+    EraseGrantsService,
     FxaGrantsService,
     RefreshTokensService,
     TokenFactsService,

@@ -2,8 +2,10 @@ import { Module, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyAdapter } from '@nestjs/platform-fastify';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { DeletionModule } from '../deletion/deletion.module.ts';
 import { NodesModule } from '../nodes/nodes.module.ts';
 import { Clock } from '../platform/clock.ts';
+import { EraseStoresService } from './erase-stores.service.ts';
 import { MovesService } from './moves.service.ts';
 import { ReplacedStoresService } from './replaced-stores.service.ts';
 import { StorageClientService } from './storage-client.service.ts';
@@ -17,9 +19,14 @@ const PREFIXES = ['/token/', '/1.0/'];
 
 /** Where each account's records are, and credentials for them; also for our own deposits. */
 @Module({
-  imports: [NodesModule, TypeOrmModule.forFeature([StorageUserEntity, StoreMoveEntity])],
+  imports: [
+    DeletionModule,
+    NodesModule,
+    TypeOrmModule.forFeature([StorageUserEntity, StoreMoveEntity]),
+  ],
   controllers: [TokenController],
   providers: [
+    EraseStoresService,
     MovesService,
     ReplacedStoresService,
     StorageClientService,
