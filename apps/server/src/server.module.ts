@@ -8,14 +8,18 @@ import { NodesModule } from './nodes/nodes.module.ts';
 import { OAuthModule } from './oauth/oauth.module.ts';
 import { PagesModule } from './pages/pages.module.ts';
 import { type Parts, PlatformModule } from './platform/platform.module.ts';
+import { RecoveryModule } from './recovery/recovery.module.ts';
+import { ProfileModule } from './profile/profile.module.ts';
 import { SyncModule } from './sync/sync.module.ts';
 import { TokenModule } from './token/token.module.ts';
 
 /** The table of contents: one line per feature. */
 const front = [
   AccountsModule,
+  RecoveryModule,
   OAuthModule,
   DevicesModule,
+  ProfileModule,
   TokenModule,
   NodesModule,
   KeysModule,

@@ -12,6 +12,7 @@ import type { Parts } from './platform/platform.module.ts';
 import { problem } from './platform/problem.ts';
 import { attendRequests, secure } from './platform/requests.ts';
 import { attendVisitors } from './platform/visitor.ts';
+import { profileError } from './profile/profile-error.ts';
 import { ServerModule } from './server.module.ts';
 import { legacyWeave, weave } from './sync/weave.ts';
 import { tokenError } from './token/token-error.ts';
@@ -25,7 +26,7 @@ z.config({
 /** Which API answers refusals in which format. The first match wins. */
 const formats: ErrorFormats = [
   ['/auth/', fxaError],
-  ['/profile/', fxaError],
+  ['/profile/', profileError],
   ['/oauth2/', oauthError],
   ['/token/', tokenError],
   ['/1.0/', tokenError],

@@ -8,6 +8,7 @@ export * from './nodes.ts';
 export * from './fxa-oauth.ts';
 export * from './oauth.ts';
 export * from './recovery.ts';
+export * from './profile.ts';
 export * from './scope-grammar.ts';
 export * from './scopes.ts';
 export * from './security-events.ts';

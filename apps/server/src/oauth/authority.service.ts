@@ -68,6 +68,10 @@ export class AuthorityService implements OnModuleDestroy {
     });
     provider.use(async (ctx, next) => {
       await next();
+      // Phones ask for their profile here, and get a new token when they read FxA's number.
+      if (ctx.path === '/oauth2/userinfo' && ctx.status === 401) {
+        ctx.body = { ...(ctx.body as object), code: 401, errno: 110 };
+      }
       // What its router does not know it leaves unanswered; an error of the database it calls its own.
       const unknown = ctx.status === 404 && !ctx.body ? nothingHere : undefined;
       const failure = failures.get(ctx) ?? unknown;

@@ -8,6 +8,8 @@ import {
   type FxaToken,
 } from '#lib/protocol';
 import { Session, VerifiedSessionGuard } from '../accounts/session.guard.ts';
+import { LimitsService } from '../limits/limits.service.ts';
+import { From, type Visitor } from '../platform/visitor.ts';
 import { AuthorityService } from './authority.service.ts';
 import { FxaGrantsService } from './fxa-grants.service.ts';
 import { SessionIfSentGuard } from './session-if-sent.guard.ts';
@@ -18,15 +20,18 @@ export class FxaTokenController {
   constructor(
     private readonly authority: AuthorityService,
     private readonly grants: FxaGrantsService,
+    private readonly limits: LimitsService,
   ) {}
 
   @Post('authorization')
   @HttpCode(200)
   @UseGuards(VerifiedSessionGuard)
-  authorize(
+  async authorize(
     @Session() session: Session,
     @Body({ schema: AskFxaCode }) asked: AskFxaCode,
+    @From() { client }: Visitor,
   ): Promise<FxaCode> {
+    await this.limits.spend('authorize', { client, account: session.uid });
     return this.grants.authorize(session, asked);
   }
 
