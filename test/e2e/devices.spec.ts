@@ -1,8 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
-import type { Device } from '#lib/protocol';
+import { randomBytes } from 'node:crypto';
 import { type Account, bearerOf, signUp } from '../support/account.ts';
 import { anAddress, credentials, get, hawk, post } from '../support/account-api.ts';
+import * as support from '../support/devices.ts';
 import { TestServer } from '../support/test-server.ts';
+
+const { laptop, OPEN_URI, tab } = support;
 
 let server: TestServer;
 let alice: Account;
@@ -14,53 +16,19 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-const OPEN_URI = 'https://identity.mozilla.com/cmd/open-uri';
-const laptop = { name: 'Ada’s Firefox on büro 🦊', type: 'desktop' };
-
-/** A further session of an account, as an Authorization header. */
-async function signIn({ uid }: Account): Promise<string> {
-  const token = randomBytes(32).toString('hex');
-  const bearer = bearerOf(token);
-  const id = createHash('sha256')
-    .update(Buffer.from(bearer.slice('Bearer fxs_'.length), 'hex'))
-    .digest('base64url');
-  const now = server.clock.now();
-  await server.db.query(
-    `INSERT INTO session (id, uid, req_hmac_key, created_at, auth_at, used_at)
-     VALUES ($1, $2, $3, $4, $4, $4)`,
-    [id, uid, randomBytes(32), now],
-  );
-  return bearer;
-}
-
 const put = (authorization: string, body: object) =>
   post(server, 'account/device', body, authorization);
 const destroy = (authorization: string, body: object) =>
   post(server, 'account/device/destroy', body, authorization);
+const rename = (authorization: string, body: object) =>
+  post(server, 'account/device/rename', body, authorization);
 const clients = async (authorization: string) =>
   (await get(server, 'account/attached_clients', authorization).expect(200)).body;
-const devices = async (authorization: string, query = ''): Promise<Device[]> =>
-  (await get(server, `account/devices${query}`, authorization).expect(200)).body;
-
-/** A new session with a device that takes tabs. */
-async function device(account: Account, more: object = {}) {
-  const authorization = await signIn(account);
-  const answer = await put(authorization, {
-    ...laptop,
-    availableCommands: { [OPEN_URI]: 'keys' },
-    ...more,
-  }).expect(200);
-  return { authorization, id: answer.body.id as string };
-}
-
-const invoke = (authorization: string, body: object) =>
-  post(server, 'account/devices/invoke_command', body, authorization);
-const tab = (target: string, more: object = {}) => ({
-  target,
-  command: OPEN_URI,
-  payload: { encrypted: 'abc' },
-  ...more,
-});
+const signIn = (account: Account) => support.signIn(server, account);
+const device = (account: Account, more?: object) => support.device(server, account, more);
+const devices = (authorization: string, query?: string) =>
+  support.devicesOf(server, authorization, query);
+const invoke = (authorization: string, body: object) => support.invoke(server, authorization, body);
 const commands = async (authorization: string, query = '') =>
   (await get(server, `account/device/commands${query}`, authorization).expect(200)).body;
 const indexesOf = (body: { messages: { index: number }[] }) =>
@@ -216,6 +184,30 @@ describe('registering', () => {
   });
 });
 
+describe('renaming', () => {
+  it('renames any device of the account, which stays what it is', async () => {
+    const [one, two] = [await device(alice), await device(alice)];
+    await rename(one.authorization, { id: two.id, name: 'büro 2' }).expect(200);
+    expect((await devices(two.authorization)).find(({ id }) => id === two.id)).toMatchObject({
+      ...{ name: 'büro 2', isCurrentDevice: true, availableCommands: { [OPEN_URI]: 'keys' } },
+    });
+  });
+
+  it('refuses unknown ids and bad names', async () => {
+    const { id } = await device(alice);
+    const named = (name: string) => ({ id, name });
+    const unknown = { ...named('x'), id: randomBytes(16).toString('hex') };
+    expect((await rename(alice.authorization, unknown).expect(400)).body.errno).toBe(123);
+    expect((await rename(mallory.authorization, named('x')).expect(400)).body.errno).toBe(123);
+    for (const name of ['', 'a\nb']) {
+      expect((await rename(alice.authorization, named(name)).expect(400)).body.errno).toBe(107);
+    }
+    expect((await devices(alice.authorization)).find((one) => one.id === id)?.name).toBe(
+      laptop.name,
+    );
+  });
+});
+
 describe('the list of devices', () => {
   it('leaves out what was idle since a time, but never the caller', async () => {
     const account = await signUp(server);
@@ -248,6 +240,27 @@ describe('the list of devices', () => {
     const path = `account/devices?filterIdleDevicesTimestamp=${time}`;
     expect((await get(server, path, alice.authorization).expect(400)).body.errno).toBe(107);
   });
+});
+
+it('takes every call with Hawk, as Firefox makes it', async () => {
+  const { sessionToken: token } = await signUp(server);
+  const call = async (path: string, body: object) =>
+    post(server, path, body, await hawk(server, { method: 'POST', token, path, body }));
+  const ask = async (path: string) => get(server, path, await hawk(server, { token, path }));
+  const record = { ...laptop, availableCommands: { [OPEN_URI]: 'keys' } };
+  const { id } = (await call('account/device', record)).body;
+  const notice = { to: 'all', payload: { version: 1 }, TTL: 0, excluded: [id] };
+  for (const answer of [
+    await call('account/devices/invoke_command', tab(id as string)),
+    await call('account/devices/notify', notice),
+    await ask('account/devices?filterIdleDevicesTimestamp=1'),
+    await ask('account/device/commands?index=0'),
+    await ask('account/attached_clients'),
+    await call('account/attached_client/destroy', { clientId: 'nobody' }),
+    await call('account/device/destroy', { id }),
+  ]) {
+    expect([answer.request.url, answer.status]).toEqual([expect.any(String), 200]);
+  }
 });
 
 describe('ending', () => {
@@ -342,16 +355,19 @@ describe('commands', () => {
   });
 
   it('goes on counting when what was sent has expired or was removed', async () => {
-    const to = await device(alice);
-    await invoke(alice.authorization, tab(to.id, { ttl: 60 })).expect(200);
-    await invoke(alice.authorization, tab(to.id)).expect(200);
+    const account = await signUp(server);
+    const [to, from] = [await device(account), await device(account)];
+    await invoke(from.authorization, tab(to.id, { ttl: 60 })).expect(200);
+    await invoke(from.authorization, tab(to.id)).expect(200);
     server.clock.advance(61);
     expect(indexesOf(await commands(to.authorization))).toEqual([2]);
     server.clock.advance(31 * 86_400);
     expect(indexesOf(await commands(to.authorization))).toEqual([]);
     await server.db.query(`DELETE FROM device_command`);
-    await invoke(alice.authorization, tab(to.id)).expect(200);
+    await invoke(from.authorization, tab(to.id)).expect(200);
     expect(indexesOf(await commands(to.authorization, '?index=3'))).toEqual([3]);
+    alice = await signUp(server); // idle for a month
+    mallory = await signUp(server);
   });
 
   it('goes on where the device is, when the database was restored from an older copy', async () => {

@@ -70,6 +70,10 @@ export const IdleSince = z
   .optional();
 export type IdleSince = z.infer<typeof IdleSince>;
 
+/** POST /auth/v1/account/device/rename: any device of the account, which stays its session's. */
+export const RenameDevice = z.object({ id: DeviceId, name: DeviceName });
+export type RenameDevice = z.infer<typeof RenameDevice>;
+
 /** POST /auth/v1/account/device/destroy */
 export const DestroyDevice = z.object({ id: DeviceId });
 export type DestroyDevice = z.infer<typeof DestroyDevice>;

@@ -1,6 +1,7 @@
 import { Body, Controller, Get, HttpCode, Post, UseGuards } from '@nestjs/common';
 import { type AttachedClient, DestroyAttachedClient } from '#lib/protocol';
 import { Session, SessionGuard } from '../accounts/session.guard.ts';
+import { From, type Visitor } from '../platform/visitor.ts';
 import { AttachedClientsService } from './attached-clients.service.ts';
 
 /** Everything that is signed in to an account: docs/protocol/devices.md */
@@ -19,8 +20,9 @@ export class AttachedClientsController {
   async destroy(
     @Session() session: Session,
     @Body({ schema: DestroyAttachedClient }) asked: DestroyAttachedClient,
+    @From() from: Visitor,
   ): Promise<Record<string, never>> {
-    await this.clients.destroy(session, asked);
+    await this.clients.destroy(session, asked, from);
     return {};
   }
 }

@@ -6,8 +6,16 @@ import {
 } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import { type DeviceCommands, Failure, type InvokeCommand } from '#lib/protocol';
+import {
+  type DeviceCommands,
+  Failure,
+  type InvokeCommand,
+  type Invoked,
+  type NotifyDevices,
+} from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
+import { Config } from '../platform/config.ts';
+import { DeviceMessagesService } from './device-messages.service.ts';
 import type { Holder } from './device.guard.ts';
 import { DevicesService, unknownDevice } from './devices.service.ts';
 
@@ -21,6 +29,8 @@ const PAGE_MAX = 100;
 const KEPT_MAX = 100;
 /** An hour. */
 const PURGE_MS = 3_600_000;
+/** That a sender waits to hear whether the device was told; the message goes on. */
+const SOON_MS = 1500;
 
 /**
  * Commands from one device to another, such as a tab that is sent: kept until their time is over
@@ -35,7 +45,9 @@ export class DeviceCommandsService implements OnApplicationBootstrap, OnModuleDe
   constructor(
     @InjectDataSource() private readonly db: DataSource,
     private readonly devices: DevicesService,
+    private readonly messages: DeviceMessagesService,
     private readonly clock: Clock,
+    private readonly config: Config,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -56,17 +68,51 @@ export class DeviceCommandsService implements OnApplicationBootstrap, OnModuleDe
   }
 
   /**
-   * Stores a command for another device of the account.
+   * Stores a command for another device of the account, and tells the device.
    *
-   * @returns its number
+   * @throws as {@link enqueue}
+   */
+  async invoke(holder: Holder, asked: InvokeCommand): Promise<Invoked> {
+    const lifeSeconds = Math.min(asked.ttl ?? LIFE_SECONDS_MAX, LIFE_SECONDS_MAX);
+    const sender = await this.devices.findOwn(holder);
+    const index = await this.enqueue(holder.uid, asked, { sender, lifeSeconds });
+    const path = `/auth/v1/account/device/commands?index=${index}&limit=1`;
+    const payload = {
+      version: 1,
+      command: 'fxaccounts:command_received',
+      data: { command: asked.command, index, sender, url: this.config.at(path) },
+    };
+    const devices = await this.messages.recipients(holder.uid);
+    const target = devices.find(({ id }) => id === asked.target);
+    const notifyError = target
+      ? await soon(this.messages.send(holder.uid, target, payload, lifeSeconds))
+      : 'unknown device';
+    return {
+      ...{ enqueued: true, notified: notifyError === undefined },
+      ...(notifyError !== undefined && { notifyError }),
+    };
+  }
+
+  /** Passes on what a device has to say to others of its account; unknown ids are nobody. */
+  async notify({ uid }: Holder, { to, excluded = [], payload, TTL }: NotifyDevices): Promise<void> {
+    const devices = (await this.messages.recipients(uid)).filter(
+      ({ id }) => (to === 'all' || to.includes(id)) && !excluded.includes(id),
+    );
+    this.messages.passOn(uid, devices, payload, TTL);
+  }
+
+  /**
+   * @returns the number of the command
    * @throws Failure `unknown-device`, `unavailable-command`, `too-many-requests` when the device
    *   left too many waiting
    */
-  async enqueue(holder: Holder, asked: InvokeCommand): Promise<number> {
+  private async enqueue(
+    uid: string,
+    asked: InvokeCommand,
+    { sender, lifeSeconds }: { sender: string | undefined; lifeSeconds: number },
+  ): Promise<number> {
     const { target, command } = asked;
-    const sender = await this.devices.findOwn(holder);
     const now = this.clock.now();
-    const lifeSeconds = Math.min(asked.ttl ?? LIFE_SECONDS_MAX, LIFE_SECONDS_MAX);
     const payload = JSON.stringify(asked.payload);
     const sizeBytes = Buffer.byteLength(payload);
     return this.db.transaction(async (tx) => {
@@ -75,7 +121,7 @@ export class DeviceCommandsService implements OnApplicationBootstrap, OnModuleDe
         `SELECT next_index AS next, seen_index AS seen,
                 available_commands -> $3::text IS NOT NULL AS "isTaken"
            FROM device WHERE id = $1 AND uid = $2 FOR NO KEY UPDATE`,
-        [target, holder.uid, command],
+        [target, uid, command],
       );
       if (!device) throw unknownDevice();
       if (!device.isTaken) {
@@ -166,5 +212,17 @@ export class DeviceCommandsService implements OnApplicationBootstrap, OnModuleDe
         [id, device.seen, shift],
       );
     });
+  }
+}
+
+async function soon(work: Promise<string | undefined>): Promise<string | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const slow = new Promise<string>((resolve) => {
+    timer = setTimeout(resolve, SOON_MS, 'push service is slow');
+  });
+  try {
+    return await Promise.race([work, slow]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -1,4 +1,5 @@
 import {
+  type CanActivate,
   createParamDecorator,
   type ExecutionContext,
   Inject,
@@ -8,8 +9,9 @@ import {
 import { PassportStrategy } from '@nestjs/passport';
 import type { FastifyRequest } from 'fastify';
 import { Strategy } from 'passport-custom';
-import { Failure } from '#lib/protocol';
+import { Failure, OLD_SYNC, scopesImply } from '#lib/protocol';
 import { SessionStrategy } from '../accounts/session.guard.ts';
+import { RefreshTokensService } from '../oauth/refresh-tokens.service.ts';
 import { StrategyGuard } from '../platform/strategy.guard.ts';
 
 /** Who calls about devices: what a device record lives by, and the account. */
@@ -21,16 +23,32 @@ export interface Holder {
   owner: { sessionId: string } | { grantId: string };
 }
 
-/** A session, by Hawk or `Bearer fxs_…`. */
+/** A session, by Hawk or `Bearer fxs_…`, or the refresh token of an app that syncs, as `Bearer`. */
 @Injectable()
 export class DeviceStrategy extends PassportStrategy(Strategy, 'fxa-device') {
-  constructor(private readonly sessions: SessionStrategy) {
+  constructor(
+    private readonly sessions: SessionStrategy,
+    private readonly refreshTokens: RefreshTokensService,
+  ) {
     super();
   }
 
   async validate(request: RawBodyRequest<FastifyRequest>): Promise<Holder> {
+    const header = request.headers.authorization ?? '';
+    const token = /^Bearer (?!fx[a-z]{1,2}_)([A-Za-z0-9_-]{16,256})$/i.exec(header)?.[1];
+    if (token !== undefined) return this.ofRefreshToken(token);
     const { uid, verified, id } = await this.sessions.validate(request);
     return { uid, verified, owner: { sessionId: id } };
+  }
+
+  /** A code, and so a refresh token, is only given out when the address is verified. */
+  private async ofRefreshToken(token: string): Promise<Holder> {
+    const client = await this.refreshTokens.find(token);
+    if (!client) throw new Failure('unauthenticated', 'The token is unknown or has ended.');
+    if (!scopesImply(client.scopes, OLD_SYNC)) {
+      throw new Failure('invalid-scopes', 'Only apps that sync know of devices.');
+    }
+    return { uid: client.uid, verified: true, owner: { grantId: client.grantId } };
   }
 }
 
@@ -42,11 +60,10 @@ export class DeviceGuard extends StrategyGuard {
   }
 }
 
-/** As {@link DeviceGuard}; refuses an account whose address is not verified, with 104. */
+/** Refuses, after {@link DeviceGuard}, an account whose address is not verified, with 104. */
 @Injectable()
-export class VerifiedDeviceGuard extends DeviceGuard {
-  override async canActivate(context: ExecutionContext): Promise<boolean> {
-    await super.canActivate(context);
+export class VerifiedHolderGuard implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
     const { user } = context.switchToHttp().getRequest<{ user: Holder }>();
     if (!user.verified) throw new Failure('unverified-account', 'The address is not verified yet.');
     return true;

@@ -10,9 +10,11 @@ import {
   type Invoked,
   NotifyDevices,
   PutDevice,
+  RenameDevice,
 } from '#lib/protocol';
+import { From, type Visitor } from '../platform/visitor.ts';
 import { DeviceCommandsService } from './device-commands.service.ts';
-import { DeviceGuard, Holder, VerifiedDeviceGuard } from './device.guard.ts';
+import { DeviceGuard, Holder, VerifiedHolderGuard } from './device.guard.ts';
 import { DevicesService } from './devices.service.ts';
 
 /** Devices, and commands between them: docs/protocol/devices.md */
@@ -26,8 +28,12 @@ export class DevicesController {
 
   @Post('device')
   @HttpCode(200)
-  put(@Holder() holder: Holder, @Body({ schema: PutDevice }) asked: PutDevice): Promise<Device> {
-    return this.devices.put(holder, asked);
+  put(
+    @Holder() holder: Holder,
+    @Body({ schema: PutDevice }) asked: PutDevice,
+    @From() from: Visitor,
+  ): Promise<Device> {
+    return this.devices.put(holder, asked, from);
   }
 
   @Get('devices')
@@ -38,13 +44,24 @@ export class DevicesController {
     return this.devices.list(holder, idleSince);
   }
 
+  @Post('device/rename')
+  @HttpCode(200)
+  async rename(
+    @Holder() { uid }: Holder,
+    @Body({ schema: RenameDevice }) asked: RenameDevice,
+  ): Promise<Record<string, never>> {
+    await this.devices.rename(uid, asked);
+    return {};
+  }
+
   @Post('device/destroy')
   @HttpCode(200)
   async destroy(
     @Holder() { uid }: Holder,
     @Body({ schema: DestroyDevice }) { id }: DestroyDevice,
+    @From() from: Visitor,
   ): Promise<Record<string, never>> {
-    await this.devices.destroy(uid, id);
+    await this.devices.destroy(uid, id, from);
     return {};
   }
 
@@ -59,21 +76,22 @@ export class DevicesController {
 
   @Post('devices/invoke_command')
   @HttpCode(200)
-  @UseGuards(VerifiedDeviceGuard)
-  async invoke(
+  @UseGuards(VerifiedHolderGuard)
+  invoke(
     @Holder() holder: Holder,
     @Body({ schema: InvokeCommand }) asked: InvokeCommand,
   ): Promise<Invoked> {
-    await this.commands.enqueue(holder, asked);
-    return { enqueued: true, notified: false, notifyError: 'no push callback' };
+    return this.commands.invoke(holder, asked);
   }
 
   @Post('devices/notify')
   @HttpCode(200)
-  @UseGuards(VerifiedDeviceGuard)
-  notify(@Body({ schema: NotifyDevices }) asked: NotifyDevices): Record<string, never> {
-    // Nobody is told yet: devices ask from time to time.
-    if (asked.to.length === 0) return {};
+  @UseGuards(VerifiedHolderGuard)
+  async notify(
+    @Holder() holder: Holder,
+    @Body({ schema: NotifyDevices }) asked: NotifyDevices,
+  ): Promise<Record<string, never>> {
+    await this.commands.notify(holder, asked);
     return {};
   }
 }

@@ -2,10 +2,21 @@ import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
-import { type Device, type DeviceType, Failure, type PutDevice } from '#lib/protocol';
+import {
+  type Device,
+  type DeviceType,
+  Failure,
+  type PutDevice,
+  type RenameDevice,
+} from '#lib/protocol';
 import { SessionsService } from '../accounts/sessions.service.ts';
+import { EventsService } from '../events/events.service.ts';
+import { RefreshTokensService } from '../oauth/refresh-tokens.service.ts';
 import { Clock } from '../platform/clock.ts';
+import type { Visitor } from '../platform/visitor.ts';
+import { DeviceMessagesService } from './device-messages.service.ts';
 import type { Holder } from './device.guard.ts';
+import { PushService } from './push.service.ts';
 
 /** More than anybody carries; each costs the others a message when something happens. */
 const DEVICES_MAX = 100;
@@ -39,6 +50,10 @@ export class DevicesService {
   constructor(
     @InjectDataSource() private readonly db: DataSource,
     private readonly sessions: SessionsService,
+    private readonly refreshTokens: RefreshTokensService,
+    private readonly push: PushService,
+    private readonly messages: DeviceMessagesService,
+    private readonly events: EventsService,
     private readonly clock: Clock,
   ) {}
 
@@ -50,34 +65,20 @@ export class DevicesService {
    * @throws Failure `unknown-device`; `device-conflict` with the `deviceId` that the caller has;
    *   `invalid-parameter` for a new device without name or type; `too-many-requests`
    */
-  async put(holder: Holder, asked: PutDevice): Promise<Device> {
-    const { uid } = holder;
-    return this.db.transaction(async (tx) => {
-      await this.takeTurn(tx, holder);
-      const all = await this.rows(tx, uid);
-      const mine = all.find((row) => isOf(row, holder));
-      const named = asked.id === undefined ? mine : all.find(({ id }) => id === asked.id);
-      if (asked.id !== undefined && !named) throw unknownDevice();
-      if (named && mine && named !== mine) {
-        throw new Failure('device-conflict', 'The session has another device.', {
-          extra: { deviceId: mine.id },
-        });
-      }
-      if (!named && all.length >= DEVICES_MAX) {
-        throw new Failure('too-many-requests', `An account has ${DEVICES_MAX} devices at most.`);
-      }
-      const { sessionId, grantId } = ownerOf(holder);
-      const row: Row = {
-        ...(named ?? this.fresh(asked)),
-        ...{ sessionId, grantId, usedAt: this.clock.now() },
-        ...changesOf(asked, named),
-      };
-      await this.write(tx, uid, row);
-      if (named && named.sessionId !== null && named.sessionId !== sessionId) {
-        await this.sessions.end(named.sessionId, tx);
-      }
-      return toWire(row, holder, row.usedAt);
+  async put(holder: Holder, asked: PutDevice, from: Visitor): Promise<Device> {
+    if (asked.pushCallback) {
+      this.push.expectUsable(asked.pushCallback, asked.pushPublicKey || null);
+    }
+    const { row, isNew } = await this.db.transaction(async (tx) => {
+      const stored = await this.store(tx, holder, asked);
+      if (stored.isNew) await this.events.record(holder, 'device.connected', from, tx);
+      return stored;
     });
+    if (isNew) {
+      const others = await this.messages.recipients(holder.uid, { device: row.id });
+      this.messages.deviceConnected(holder.uid, others, row.name);
+    }
+    return toWire(row, holder, row.usedAt);
   }
 
   /**
@@ -96,14 +97,32 @@ export class DevicesService {
   }
 
   /**
+   * Gives any device of the account another name.
+   *
+   * @throws Failure `unknown-device`
+   */
+  async rename(uid: string, { id, name }: RenameDevice): Promise<void> {
+    const [rows] = await this.db.query<[unknown[], number]>(
+      `UPDATE device SET name = $3 WHERE uid = $1 AND id = $2 RETURNING id`,
+      [uid, id, name],
+    );
+    if (rows.length === 0) throw unknownDevice();
+  }
+
+  /**
    * Ends a device, with the session or grant that it is of.
    *
    * @throws Failure `unknown-device`
    */
-  async destroy(uid: string, id: string): Promise<void> {
+  async destroy(uid: string, id: string, from: Visitor): Promise<void> {
     const row = (await this.rows(this.db.manager, uid)).find((device) => device.id === id);
     if (!row) throw unknownDevice();
+    // Also the device itself: a Firefox that is told so signs itself out.
+    const devices = await this.messages.recipients(uid);
     if (row.sessionId !== null) await this.sessions.end(row.sessionId);
+    if (row.grantId !== null) await this.refreshTokens.end(uid, row.grantId);
+    await this.events.record({ uid }, 'device.removed', from);
+    this.messages.deviceDisconnected(uid, devices, id);
   }
 
   /** The id of the caller's device; undefined when it registered none. */
@@ -114,6 +133,38 @@ export class DevicesService {
       [sessionId, grantId],
     );
     return row?.id;
+  }
+
+  private async store(
+    tx: EntityManager,
+    holder: Holder,
+    asked: PutDevice,
+  ): Promise<{ row: Row; isNew: boolean }> {
+    const { uid } = holder;
+    await this.takeTurn(tx, holder);
+    const all = await this.rows(tx, uid);
+    const mine = all.find((row) => isOf(row, holder));
+    const named = asked.id === undefined ? mine : all.find(({ id }) => id === asked.id);
+    if (asked.id !== undefined && !named) throw unknownDevice();
+    if (named && mine && named !== mine) {
+      throw new Failure('device-conflict', 'The session has another device.', {
+        extra: { deviceId: mine.id },
+      });
+    }
+    if (!named && all.length >= DEVICES_MAX) {
+      throw new Failure('too-many-requests', `An account has ${DEVICES_MAX} devices at most.`);
+    }
+    const { sessionId, grantId } = ownerOf(holder);
+    const row: Row = {
+      ...(named ?? this.fresh(asked)),
+      ...{ sessionId, grantId, usedAt: this.clock.now() },
+      ...changesOf(asked, named),
+    };
+    await this.write(tx, uid, row);
+    if (named && named.sessionId !== null && named.sessionId !== sessionId) {
+      await this.sessions.end(named.sessionId, tx);
+    }
+    return { row, isNew: !named };
   }
 
   /** Registrations of one account take turns from here, so that they count each other. */
