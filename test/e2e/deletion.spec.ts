@@ -1,5 +1,4 @@
 import { rm } from 'node:fs/promises';
-import type { Server } from 'node:http';
 import { join as joinPath } from 'node:path';
 import { DeletionsService } from '../../apps/server/src/deletion/deletions.service.ts';
 import { GoneStoresService } from '../../apps/server/src/sync/gone-stores.service.ts';
@@ -69,7 +68,7 @@ const recordsOf = async (node: TestServer, uid: number) => {
 
 /** The node's process is there, and nobody reaches it. */
 const goAway = async (node: TestServer) => {
-  const http = node.app.getHttpServer() as Server;
+  const http = node.app.getHttpServer();
   await new Promise((closed) => {
     http.close(closed);
     http.closeAllConnections();

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { InvitationsService } from '../../apps/server/src/accounts/invitations.service.ts';
+import { Config } from '../../apps/server/src/platform/config.ts';
 import { mails, signUp } from '../support/account.ts';
 import { anAddress, credentials, post } from '../support/account-api.ts';
 import { TestServer } from '../support/test-server.ts';
@@ -74,4 +75,50 @@ it('lets nobody in where sign-up is closed', async () => {
   expect(answer.status).toBe(403);
   expect(answer.body.errno).toBe(202);
   await server.stop();
+});
+
+describe('where sign-up is for a list', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await TestServer.start({
+      SIGN_UP: 'allow-list',
+      SIGN_UP_ALLOWED: 'Alice@example.org, @friends.example ,@bücher.example',
+    });
+  });
+  afterAll(() => server.stop());
+
+  const create = (email: string, invitation?: string) =>
+    post(server, 'account/create', { ...credentials(email), invitation });
+
+  it.each([
+    'alice@Example.org',
+    'bob@friends.example',
+    'eve@BÜCHER.example',
+    'e@xn--bcher-kva.example',
+  ])('lets %s in, who still has to verify the address', async (email) => {
+    const { body } = await create(email).expect(200);
+    expect(body.verified).toBe(false);
+  });
+
+  it.each([
+    'bob@example.org',
+    'bob@sub.friends.example',
+    'bob@notfriends.example',
+    'friends.example@example.net',
+    'alice@example.org.example.net',
+  ])('refuses %s', async (email) => {
+    expect((await create(email).expect(403)).body.errno).toBe(202);
+  });
+
+  it('lets in who was invited', async () => {
+    const email = anAddress();
+    const invitation = await server.app.get(InvitationsService).invite(email);
+    expect((await create(email, invitation).expect(200)).body.verified).toBe(true);
+  });
+
+  it('needs the list', () => {
+    expect(() => Config.from({ SIGN_UP: 'allow-list' })).toThrow('SIGN_UP_ALLOWED');
+    const malformed = { SIGN_UP: 'allow-list', SIGN_UP_ALLOWED: 'example.org' };
+    expect(() => Config.from(malformed)).toThrow('SIGN_UP_ALLOWED');
+  });
 });

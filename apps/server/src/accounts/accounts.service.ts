@@ -17,6 +17,7 @@ import { CredentialsService } from './credentials.service.ts';
 import { InvitationsService } from './invitations.service.ts';
 import type { Session } from './session.guard.ts';
 import { SessionsService } from './sessions.service.ts';
+import { whyUnwelcome } from './sign-up-policy.ts';
 import { VerificationService } from './verification.service.ts';
 
 /** Signing up and signing in, by onepw (docs/protocol/accounts.md). */
@@ -174,13 +175,8 @@ export class AccountsService {
 
   /** Everything that can refuse a sign-up before the costly stretching. */
   private async expectWelcome(email: string, invitation: string | undefined): Promise<void> {
-    const { signUp } = this.config;
-    if (signUp === 'closed' || (signUp === 'invite' && invitation === undefined)) {
-      throw new Failure(
-        'sign-up-closed',
-        signUp === 'closed' ? 'Sign-up is closed.' : 'Sign-up needs an invitation.',
-      );
-    }
+    const why = whyUnwelcome(this.config, email, invitation !== undefined);
+    if (why !== undefined) throw new Failure('sign-up-closed', why);
     if (invitation !== undefined && !(await this.invitations.isOpen(invitation, email))) {
       throw badInvitation();
     }

@@ -7,6 +7,7 @@ import type { Logs } from './logs.ts';
 const policies = {
   open: 'open to everybody',
   invite: 'by invitation (npx lockstep invite <address>)',
+  'allow-list': 'for the addresses and domains of SIGN_UP_ALLOWED, and by invitation',
   closed: 'closed',
 };
 

@@ -31,6 +31,20 @@ const TtlBounds = z
     return bounds;
   });
 
+/** `alice@example.org,@example.com` */
+const Allowed = z
+  .string()
+  .default('')
+  .transform((text) =>
+    text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== ''),
+  )
+  .refine((parts) => parts.every((part) => /^[^\s@]*@[^\s@]+$/.test(part)), {
+    message: 'each is an address, or @ and a domain',
+  });
+
 /** `Name <address>`, or the address alone. */
 const Sender = z
   .string()
@@ -70,7 +84,8 @@ export const Environment = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   DATABASE_CONNECTIONS: z.coerce.number().int().min(2).max(200).default(10),
   LOG_FORMAT: z.enum(['json', 'text']).optional(),
-  SIGN_UP: z.enum(['open', 'invite', 'closed']).optional(),
+  SIGN_UP: z.enum(['open', 'invite', 'allow-list', 'closed']).optional(),
+  SIGN_UP_ALLOWED: Allowed,
   SYNC_MASTER_SECRET: z
     .string()
     .refine((list) => list.split(',').every((secret) => secret.trim().length >= 32), {
@@ -137,7 +152,9 @@ export class Config {
     readonly databaseUrl: string | undefined,
     readonly databaseConnections: number,
     readonly logFormat: 'json' | 'text' | undefined,
-    readonly signUp: 'open' | 'invite' | 'closed',
+    readonly signUp: 'open' | 'invite' | 'allow-list' | 'closed',
+    /** `name@domain` or `@domain`, for `allow-list`. */
+    readonly signUpAllowed: readonly string[],
     /** With commas, the newest last. Undefined: the server makes one at first boot and keeps it. */
     readonly syncMasterSecret: string | undefined,
     /** Whether accounts that have no store yet get one. */
@@ -161,6 +178,9 @@ export class Config {
     if (success && env.LOCKSTEP_ROLE !== 'all' && env.SYNC_MASTER_SECRET === undefined) {
       mistakes.push('SYNC_MASTER_SECRET: needed when LOCKSTEP_ROLE is front or storage');
     }
+    if (success && env.SIGN_UP === 'allow-list' && env.SIGN_UP_ALLOWED.length === 0) {
+      mistakes.push('SIGN_UP_ALLOWED: needed when SIGN_UP is allow-list');
+    }
     if (!success || mistakes.length > 0) {
       throw new Error(`Bad configuration. ${mistakes.join('. ')}.`);
     }
@@ -179,6 +199,7 @@ export class Config {
       env.DATABASE_CONNECTIONS,
       env.LOG_FORMAT,
       env.SIGN_UP ?? (isLocal ? 'open' : 'invite'),
+      env.SIGN_UP_ALLOWED,
       env.SYNC_MASTER_SECRET,
       env.STORAGE_NEW_USERS,
       smtpOf(env),
