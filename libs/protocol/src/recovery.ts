@@ -88,18 +88,22 @@ export const ResetAccount = z
 export type ResetAccount = z.infer<typeof ResetAccount>;
 
 /** POST /auth/v1/recoveryKey */
-export const CreateRecoveryKey = z.object({
-  recoveryKeyId: RecoveryKeyId,
-  /** Compact JWE: kB under the recovery key. */
-  recoveryData: z
-    .string()
-    .max(1024)
-    .regex(/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){4}$/),
-  /** False until the person showed, by recoveryKey/verify, that they have it. */
-  enabled: z.boolean().default(true),
-  /** Whether it may take the place of the one there is. */
-  replaceKey: z.boolean().default(false),
-});
+export const CreateRecoveryKey = z
+  .object({
+    recoveryKeyId: RecoveryKeyId,
+    /** Compact JWE: kB under the recovery key. */
+    recoveryData: z
+      .string()
+      .max(1024)
+      .regex(/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){4}$/),
+    /** False until the person showed, by recoveryKey/verify, that they have it. */
+    enabled: z.boolean().default(true),
+    /** Whether it may take the place of the one there is. */
+    replaceKey: z.boolean().default(false),
+  })
+  .refine(({ enabled, replaceKey }) => enabled || !replaceKey, {
+    message: 'A key that works is not replaced by one that was not shown to',
+  });
 export type CreateRecoveryKey = z.infer<typeof CreateRecoveryKey>;
 
 /** POST /auth/v1/recoveryKey/verify */

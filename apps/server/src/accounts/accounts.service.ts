@@ -157,6 +157,15 @@ export class AccountsService {
     return new Map(accounts.map(({ uid, normalEmail }) => [normalEmail, uid]));
   }
 
+  /** The account that verified this address; undefined when there is none. */
+  async ownerOf(email: string): Promise<{ uid: string; email: string } | undefined> {
+    const account = await this.accounts.findOne({
+      select: { uid: true, email: true },
+      where: { normalEmail: email.toLowerCase(), verifiedAt: Not(IsNull()) },
+    });
+    return account ? { uid: account.uid, email: account.email } : undefined;
+  }
+
   /**
    * An account's address, whether it is verified, and when its password was set, in milliseconds
    * since 1970; undefined when there is no such account.

@@ -57,14 +57,22 @@ export class CredentialsService {
    *
    * @throws Failure `incorrect-password` when it is no longer the one that was proven
    */
-  async hold(tx: EntityManager, { account }: Proven): Promise<AccountEntity> {
+  async hold(
+    tx: EntityManager,
+    { account }: Proven,
+    mode: 'pessimistic_read' | 'pessimistic_write' = 'pessimistic_read',
+  ): Promise<AccountEntity> {
     const { uid, verifyHash } = account;
-    const current = await tx.findOne(AccountEntity, {
-      where: { uid, verifyHash },
-      lock: { mode: 'pessimistic_read' },
-    });
+    const current = await tx.findOne(AccountEntity, { where: { uid, verifyHash }, lock: { mode } });
     if (!current) throw incorrectPassword(account.email);
     return current;
+  }
+
+  /** Whether a password is the one that an account has, and has by v1 alone. */
+  async isUpgrade(uid: string, authPW: string): Promise<boolean> {
+    const account = await this.accounts.findOneBy({ uid });
+    if (!account || account.clientSalt !== null) return false;
+    return (await this.passwords.check(authPW, account)) !== undefined;
   }
 
   /** Stretches a new password; before the transaction, because it takes long. */

@@ -1,11 +1,5 @@
 import { Body, Controller, Get, HttpCode, Post, Query, UseGuards } from '@nestjs/common';
-import {
-  DestroySession,
-  Login,
-  type Reauthenticated,
-  type SignedIn,
-  VerifySessionCode,
-} from '#lib/protocol';
+import { Login, type Reauthenticated, type SignedIn, VerifySessionCode } from '#lib/protocol';
 import { AccountsService } from './accounts.service.ts';
 import { Session, SessionGuard } from './session.guard.ts';
 import { SessionsService } from './sessions.service.ts';
@@ -50,18 +44,6 @@ export class SessionsController {
   async duplicate(@Session() session: Session): Promise<SignedIn> {
     const { uid, verified } = session;
     return { uid, verified, ...(await this.sessions.duplicate(session)) };
-  }
-
-  @Post('session/destroy')
-  @HttpCode(200)
-  async destroy(
-    @Session() session: Session,
-    @Body({ schema: DestroySession }) asked: DestroySession,
-  ): Promise<Record<string, never>> {
-    const other = asked?.customSessionToken;
-    if (other === undefined) await this.sessions.end(session.id);
-    else await this.sessions.endOther(session.uid, other);
-    return {};
   }
 
   @Post('session/verify_code')

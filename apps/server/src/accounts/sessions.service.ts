@@ -104,6 +104,25 @@ export class SessionsService {
     if (count === 0) throw sessionEnded();
   }
 
+  /**
+   * Ends the sessions of an account, with what was granted in them, and every fetch of its keys.
+   *
+   * @param but - ids of sessions that stay; `all`: they all do
+   */
+  async endAll(tx: EntityManager, uid: string, but: readonly string[] | 'all'): Promise<void> {
+    await tx.query(`DELETE FROM key_fetch_token WHERE uid = $1`, [uid]);
+    if (but === 'all') return;
+    await tx.query(`DELETE FROM session WHERE uid = $1 AND NOT id = ANY($2)`, [uid, but]);
+  }
+
+  /** Ends whatever the account granted to apps, in a session or not, and its browsers' consent. */
+  async endGrants(tx: EntityManager, uid: string): Promise<void> {
+    await tx.query(
+      `DELETE FROM oidc WHERE model IN ('Grant', 'Session') AND payload ->> 'accountId' = $1`,
+      [uid],
+    );
+  }
+
   /** A fetch of the keys for each stretching that kB's wrapping is known of. */
   async fetchOf(
     tx: EntityManager,

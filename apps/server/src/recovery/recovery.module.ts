@@ -1,0 +1,34 @@
+import { Module } from '@nestjs/common';
+import { AccountsModule } from '../accounts/accounts.module.ts';
+import { SessionGuard } from '../accounts/session.guard.ts';
+import { DeletionModule } from '../deletion/deletion.module.ts';
+import { DevicesModule } from '../devices/devices.module.ts';
+import { EventsModule } from '../events/events.module.ts';
+import { LimitsModule } from '../limits/limits.module.ts';
+import { MailModule } from '../mail/mail.module.ts';
+import { AccountDestructionService } from './account-destruction.service.ts';
+import { AccountResetService } from './account-reset.service.ts';
+import { ForgottenPasswordsService } from './forgotten-passwords.service.ts';
+import { PasswordChangeService } from './password-change.service.ts';
+import { ResetTokenGuard } from './password-token.guard.ts';
+import { PasswordTokensService } from './password-tokens.service.ts';
+import { PasswordsController } from './passwords.controller.ts';
+import { RecoveryKeysController } from './recovery-keys.controller.ts';
+import { RecoveryKeysService } from './recovery-keys.service.ts';
+
+/** What keeps an account its owner's when the password changes or is forgotten; and its end. */
+@Module({
+  imports: [AccountsModule, DeletionModule, DevicesModule, EventsModule, LimitsModule, MailModule],
+  controllers: [PasswordsController, RecoveryKeysController],
+  providers: [
+    AccountDestructionService,
+    AccountResetService,
+    ForgottenPasswordsService,
+    PasswordChangeService,
+    PasswordTokensService,
+    RecoveryKeysService,
+    ResetTokenGuard,
+    SessionGuard,
+  ],
+})
+export class RecoveryModule {}
