@@ -1,10 +1,11 @@
-import { createHash, randomBytes } from 'node:crypto';
 import type { AttachedClient } from '#lib/protocol';
 import { NEW_SESSION, OLD_SYNC } from '#lib/protocol';
-import { type Account, bearerOf, signUp, tokenFor } from '../support/account.ts';
+import { type Account, signUp, tokenFor } from '../support/account.ts';
 import { get, post } from '../support/account-api.ts';
-import { device, devicesOf, invoke, OPEN_URI, tab } from '../support/devices.ts';
+import * as support from '../support/devices.ts';
 import { TestServer } from '../support/test-server.ts';
+
+const { device, devicesOf, FENIX, invoke, OPEN_URI, tab } = support;
 
 let server: TestServer;
 let alice: Account;
@@ -16,28 +17,9 @@ beforeEach(async () => {
 });
 afterAll(() => server.stop());
 
-const FENIX = 'a2270f727f45f648';
 const pixel = { name: 'Ada’s Pixel', type: 'mobile', availableCommands: { [OPEN_URI]: 'keys' } };
 
-/** What a phone has after its page: a refresh token, and maybe a session of its own. */
-async function phone(scope = `profile ${OLD_SYNC}`) {
-  const verifier = randomBytes(32).toString('base64url');
-  const asked = {
-    ...{ client_id: FENIX, scope, state: 'xyz', access_type: 'offline' },
-    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
-    code_challenge_method: 'S256',
-  };
-  const { code } = (await post(server, 'oauth/authorization', asked, alice.authorization)).body;
-  const grant = { grant_type: 'authorization_code', client_id: FENIX, code };
-  const answer = await post(server, 'oauth/token', { ...grant, code_verifier: verifier });
-  const { refresh_token, session_token } = answer.body as Record<string, string>;
-  return {
-    authorization: `Bearer ${refresh_token}`,
-    refreshToken: refresh_token,
-    session: session_token === undefined ? undefined : bearerOf(session_token),
-  };
-}
-
+const phone = (scope?: string) => support.phone(server, alice, scope);
 const put = (authorization: string, body: object = pixel) =>
   post(server, 'account/device', body, authorization);
 const clients = async (): Promise<AttachedClient[]> =>

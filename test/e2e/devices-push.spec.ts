@@ -2,7 +2,16 @@ import dns from 'node:dns';
 import { decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
 import { type Account, signUp } from '../support/account.ts';
 import { post } from '../support/account-api.ts';
-import { device, devicesOf, invoke, OPEN_URI, signIn, tab } from '../support/devices.ts';
+import {
+  device,
+  devicesOf,
+  invoke,
+  laptop,
+  OPEN_URI,
+  phone,
+  signIn,
+  tab,
+} from '../support/devices.ts';
 import { Subscriber, TestNameServer, TestPushService } from '../support/push-service.ts';
 import { TestServer } from '../support/test-server.ts';
 import { until } from '../support/until.ts';
@@ -142,6 +151,38 @@ describe('what a device is told', () => {
     expect(JSON.parse(told.subscriber.open((await service.next()).body))).toMatchObject({
       ...{ command: 'fxaccounts:device_disconnected', data: { id: told.id } },
     });
+  });
+
+  it('tells the others, but not the device, when a Firefox signs out', async () => {
+    const account = await signUp(server);
+    const told = await subscribed(account);
+    const { id, authorization, path } = await subscribed(account);
+    await service.next(); // to the first: another connected
+    await post(server, 'session/destroy?service=sync', {}, authorization).expect(200, {});
+    const message = await service.next();
+    expect(message.path).toBe(told.path);
+    expect(JSON.parse(told.subscriber.open(message.body))).toMatchObject({ data: { id } });
+    const { authorization: page } = account;
+    await post(server, 'session/destroy', {}, page).expect(200, {});
+    await invoke(server, told.authorization, tab(told.id));
+    expect((await service.next()).path).toBe(told.path);
+    expect(service.got.some((one) => one.path === path)).toBe(false);
+  });
+
+  it('tells phones, which have no session', async () => {
+    const account = await signUp(server);
+    const subscriber = new Subscriber();
+    const { authorization } = await phone(server, account);
+    const callback = service.at();
+    const body = { ...laptop, type: 'mobile', ...subscriber.subscription(callback) };
+    const { id } = (await post(server, 'account/device', body, authorization).expect(200)).body;
+    await device(server, account);
+    expect(JSON.parse(subscriber.open((await service.next()).body))).toMatchObject({
+      command: 'fxaccounts:device_connected',
+    });
+    const notice = { to: [id], payload: { version: 1 } };
+    await notify(account.authorization, notice).expect(200, {});
+    expect(JSON.parse(subscriber.open((await service.next()).body))).toEqual({ version: 1 });
   });
 
   it('says why a device was not told', async () => {

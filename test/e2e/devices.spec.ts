@@ -3,6 +3,7 @@ import { type Account, bearerOf, signUp } from '../support/account.ts';
 import { anAddress, credentials, get, hawk, post } from '../support/account-api.ts';
 import * as support from '../support/devices.ts';
 import { TestServer } from '../support/test-server.ts';
+import { until } from '../support/until.ts';
 
 const { laptop, OPEN_URI, tab } = support;
 
@@ -120,6 +121,24 @@ describe('registering', () => {
     expect((await put(next, { id }).expect(200)).body).toMatchObject({ id, name: laptop.name });
     expect((await devices(next)).map((one) => one.id)).toContain(id);
     await get(server, 'session/status', authorization).expect(401);
+  });
+
+  it('gives no device back that ends while it is taken over', async () => {
+    const { authorization, id } = await device(alice);
+    const next = await signIn(alice);
+    const list = await clients(authorization);
+    const { sessionTokenId } = list.find((client: { deviceId: string }) => client.deviceId === id);
+    const session = Buffer.from(sessionTokenId as string, 'hex').toString('base64url');
+    const other = server.db.createQueryRunner();
+    await other.startTransaction();
+    await other.query(`DELETE FROM session WHERE id = $1`, [session]);
+    const answer = put(next, { id, name: 'mine' }).then((reply) => reply);
+    const waiting = `SELECT 1 FROM pg_locks WHERE NOT granted AND transactionid IS NOT NULL`;
+    await until(async () => (await server.db.query<unknown[]>(waiting)).length > 0);
+    await other.commitTransaction();
+    await other.release();
+    expect(await answer).toMatchObject({ status: 400, body: { errno: 123 } });
+    expect((await devices(next)).map((one) => one.id)).not.toContain(id);
   });
 
   it.each([

@@ -1,10 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Device } from '#lib/protocol';
+import { type Device, OLD_SYNC } from '#lib/protocol';
 import { type Account, bearerOf } from './account.ts';
 import { get, post } from './account-api.ts';
 import type { TestServer } from './test-server.ts';
 
 export const OPEN_URI = 'https://identity.mozilla.com/cmd/open-uri';
+/** Firefox for Android. */
+export const FENIX = 'a2270f727f45f648';
 export const laptop = { name: 'Ada’s Firefox on büro 🦊', type: 'desktop' };
 
 /** A further session of an account, as an Authorization header. */
@@ -49,3 +51,26 @@ export const tab = (target: string, more: object = {}) => ({
   payload: { encrypted: 'abc' },
   ...more,
 });
+
+/** What a phone has after its page: a refresh token, and maybe a session of its own. */
+export async function phone(
+  server: TestServer,
+  { authorization }: Account,
+  scope = `profile ${OLD_SYNC}`,
+) {
+  const verifier = randomBytes(32).toString('base64url');
+  const asked = {
+    ...{ client_id: FENIX, scope, state: 'xyz', access_type: 'offline' },
+    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+    code_challenge_method: 'S256',
+  };
+  const { code } = (await post(server, 'oauth/authorization', asked, authorization)).body;
+  const grant = { grant_type: 'authorization_code', client_id: FENIX, code };
+  const answer = await post(server, 'oauth/token', { ...grant, code_verifier: verifier });
+  const { refresh_token, session_token } = answer.body as Record<string, string>;
+  return {
+    authorization: `Bearer ${refresh_token}`,
+    refreshToken: refresh_token,
+    session: session_token === undefined ? undefined : bearerOf(session_token),
+  };
+}

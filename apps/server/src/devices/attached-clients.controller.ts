@@ -1,21 +1,27 @@
 import { Body, Controller, Get, HttpCode, Post, UseGuards } from '@nestjs/common';
-import { type AttachedClient, DestroyAttachedClient } from '#lib/protocol';
+import { type AttachedClient, DestroyAttachedClient, DestroySession } from '#lib/protocol';
 import { Session, SessionGuard } from '../accounts/session.guard.ts';
+import { SessionsService } from '../accounts/sessions.service.ts';
 import { From, type Visitor } from '../platform/visitor.ts';
 import { AttachedClientsService } from './attached-clients.service.ts';
+import { DevicesService } from './devices.service.ts';
 
-/** Everything that is signed in to an account: docs/protocol/devices.md */
-@Controller('auth/v1/account')
+/** Everything that is signed in to an account, and signing out: docs/protocol/devices.md */
+@Controller('auth/v1')
 @UseGuards(SessionGuard)
 export class AttachedClientsController {
-  constructor(private readonly clients: AttachedClientsService) {}
+  constructor(
+    private readonly clients: AttachedClientsService,
+    private readonly devices: DevicesService,
+    private readonly sessions: SessionsService,
+  ) {}
 
-  @Get('attached_clients')
+  @Get('account/attached_clients')
   list(@Session() session: Session): Promise<AttachedClient[]> {
     return this.clients.list(session);
   }
 
-  @Post('attached_client/destroy')
+  @Post('account/attached_client/destroy')
   @HttpCode(200)
   async destroy(
     @Session() session: Session,
@@ -23,6 +29,19 @@ export class AttachedClientsController {
     @From() from: Visitor,
   ): Promise<Record<string, never>> {
     await this.clients.destroy(session, asked, from);
+    return {};
+  }
+
+  @Post('session/destroy')
+  @HttpCode(200)
+  async signOut(
+    @Session() { id, uid }: Session,
+    @Body({ schema: DestroySession }) asked: DestroySession,
+  ): Promise<Record<string, never>> {
+    const other = asked?.customSessionToken;
+    await this.devices.signOut(uid, () =>
+      other === undefined ? this.sessions.end(id) : this.sessions.endOther(uid, other),
+    );
     return {};
   }
 }

@@ -59,7 +59,8 @@ export class DeviceMessagesService {
     return this.db.query<Recipient[]>(
       `SELECT id, push_callback AS "pushCallback", push_public_key AS "pushPublicKey",
               push_auth_key AS "pushAuthKey", push_expired AS "pushExpired" FROM device
-        WHERE uid = $1 AND id IS DISTINCT FROM $2 AND session_id IS DISTINCT FROM $3`,
+        WHERE uid = $1 AND id IS DISTINCT FROM $2
+          AND ($3::text IS NULL OR session_id IS DISTINCT FROM $3)`,
       [uid, except.device ?? null, except.session ?? null],
     );
   }

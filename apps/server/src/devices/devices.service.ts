@@ -125,6 +125,19 @@ export class DevicesService {
     this.messages.deviceDisconnected(uid, devices, id);
   }
 
+  /**
+   * Ends sessions of the account by `end`, and tells the other devices which of them are gone by it.
+   */
+  async signOut(uid: string, end: () => Promise<void>): Promise<void> {
+    const devices = await this.messages.recipients(uid);
+    await end();
+    const left = new Set((await this.messages.recipients(uid)).map(({ id }) => id));
+    const others = devices.filter(({ id }) => left.has(id));
+    for (const { id } of devices) {
+      if (!left.has(id)) this.messages.deviceDisconnected(uid, others, id);
+    }
+  }
+
   /** The id of the caller's device; undefined when it registered none. */
   async findOwn(holder: Holder): Promise<string | undefined> {
     const { sessionId, grantId } = ownerOf(holder);
@@ -160,10 +173,9 @@ export class DevicesService {
       ...{ sessionId, grantId, usedAt: this.clock.now() },
       ...changesOf(asked, named),
     };
-    await this.write(tx, uid, row);
-    if (named && named.sessionId !== null && named.sessionId !== sessionId) {
-      await this.sessions.end(named.sessionId, tx);
-    }
+    if (!named) await this.insert(tx, uid, row);
+    else if (named === mine) await this.update(tx, row);
+    else await this.takeOver(tx, named, row);
     return { row, isNew: !named };
   }
 
@@ -194,24 +206,46 @@ export class DevicesService {
     };
   }
 
-  private async write(tx: EntityManager, uid: string, row: Row): Promise<void> {
+  private async insert(tx: EntityManager, uid: string, row: Row): Promise<void> {
     await tx.query(
-      `INSERT INTO device (id, uid, session_id, grant_id, name, type, push_callback,
-         push_public_key, push_auth_key, push_expired, available_commands, created_at, used_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
-       ON CONFLICT (id) DO UPDATE SET session_id = excluded.session_id,
-         grant_id = excluded.grant_id, name = excluded.name, type = excluded.type,
-         push_callback = excluded.push_callback, push_public_key = excluded.push_public_key,
-         push_auth_key = excluded.push_auth_key, push_expired = excluded.push_expired,
-         available_commands = excluded.available_commands, used_at = excluded.used_at`,
-      [
-        ...[row.id, uid, row.sessionId, row.grantId, row.name, row.type, row.pushCallback],
-        ...[row.pushPublicKey, row.pushAuthKey, row.pushExpired],
-        ...[JSON.stringify(row.availableCommands), row.usedAt],
-      ],
+      `INSERT INTO device (id, session_id, grant_id, name, type, push_callback, push_public_key,
+         push_auth_key, push_expired, available_commands, used_at, uid, created_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11)`,
+      [...columnsOf(row), uid],
     );
   }
+
+  private async update(tx: EntityManager, row: Row): Promise<void> {
+    await tx.query(
+      `UPDATE device SET session_id = $2, grant_id = $3, name = $4, type = $5, push_callback = $6,
+              push_public_key = $7, push_auth_key = $8, push_expired = $9,
+              available_commands = $10, used_at = $11
+        WHERE id = $1`,
+      columnsOf(row),
+    );
+  }
+
+  /** Who ends the session before must have ended it by now, and the device with it, or wait. */
+  private async takeOver(tx: EntityManager, before: Row, row: Row): Promise<void> {
+    const { sessionId, grantId } = before;
+    const held = await tx.query<unknown[]>(
+      sessionId === null
+        ? `SELECT 1 FROM oidc WHERE grant_key = $1 FOR UPDATE`
+        : `SELECT 1 FROM session WHERE id = $1 FOR UPDATE`,
+      [sessionId ?? grantId],
+    );
+    if (held.length === 0) throw unknownDevice();
+    await this.update(tx, row);
+    if (sessionId !== null) await this.sessions.end(sessionId, tx);
+  }
 }
+
+/** In the order of `insert` and `update`. */
+const columnsOf = (row: Row) => [
+  ...[row.id, row.sessionId, row.grantId, row.name, row.type, row.pushCallback],
+  ...[row.pushPublicKey, row.pushAuthKey, row.pushExpired],
+  ...[JSON.stringify(row.availableCommands), row.usedAt],
+];
 
 /** What a call changes of a device, or sets of a new one. */
 function changesOf(asked: PutDevice, before: Row | undefined): Partial<Row> {
