@@ -595,6 +595,59 @@ describe('the token server', () => {
   });
 });
 
+describe('key data', () => {
+  const ask = (authorization: string) =>
+    post(
+      server,
+      'account/scoped-key-data',
+      { client_id: FENIX, scope: `${OLD_SYNC} ${OLD_SYNC}/bookmarks ${NEW_SESSION} profile` },
+      authorization,
+    );
+
+  it('is of the scopes alone that have a key', async () => {
+    const { body } = await ask(alice.authorization).expect(200);
+    expect(Object.keys(body as object)).toEqual([OLD_SYNC]);
+  });
+
+  it('is refused to a session from before the keys changed', async () => {
+    const bob = await anAccount();
+    await ask(bob.authorization).expect(200);
+    const later = server.clock.now().getTime() + 2000;
+    await server.db.query(`UPDATE account SET keys_changed_at = $2 WHERE uid = $1`, [
+      bob.uid,
+      later,
+    ]);
+    const { body } = await ask(bob.authorization).expect(400);
+    expect(body).toMatchObject({ errno: 164, authAt: expect.any(Number) });
+    server.clock.advance(3);
+    await ask(await bob.another()).expect(200);
+  });
+});
+
+it('gives an account so many codes, and then says when to come again', async () => {
+  const strict = await TestServer.start({ BUDGETS: 'authorize.account=2/60' });
+  try {
+    const { authorization } = await signUp(strict);
+    const ask = () =>
+      post(
+        strict,
+        'oauth/authorization',
+        {
+          ...{ client_id: FIREFOX, scope: 'profile', state: 'xyz' },
+          ...{ code_challenge: pkce().challenge, code_challenge_method: 'S256' },
+        },
+        authorization,
+      );
+    await ask().expect(200);
+    await ask().expect(200);
+    expect((await ask().expect(429)).body).toMatchObject({
+      ...{ errno: 114, retryAfter: expect.any(Number) },
+    });
+  } finally {
+    await strict.stop();
+  }
+});
+
 it('does not ask the sessions of another device', async () => {
   const bob = await anAccount();
   const other = await bob.another();

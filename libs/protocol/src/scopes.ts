@@ -37,21 +37,3 @@ export const apiByScope = {
   'share:send': 'share',
 } as const satisfies Record<string, Api>;
 export type ApiScope = keyof typeof apiByScope;
-
-/** What a scope lets an app do, in words for the consent page and the documents. */
-export const scopeMeanings: Record<ApiScope | 'openid' | 'profile' | typeof APP_KEY, string> = {
-  openid: 'know that it is you',
-  profile: 'see your e-mail address and display name',
-  [APP_KEY]: 'receive its own encryption key, and no other',
-  'keys:read': 'read your own keys of this app',
-  'keys:write': 'publish your keys of this app',
-  'keys:discover': 'look up the public keys of other people in this app',
-  storage: 'read and write its own synced records',
-  'storage#read': 'read its own synced records',
-  [OLD_SYNC]: 'read and write your Firefox data',
-  [`${OLD_SYNC}#read`]: 'read your Firefox data',
-  [THUNDERBIRD_SYNC]: 'read and write your Thunderbird data',
-  files: 'read its own encrypted files and files shared with you',
-  'files:write': 'store, share and delete its own encrypted files',
-  'share:send': 'leave encrypted messages for other people in this app',
-};

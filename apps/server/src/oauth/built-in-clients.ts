@@ -1,5 +1,5 @@
 import { apiByScope, APP_KEY, NEW_SESSION, OLD_SYNC, THUNDERBIRD_SYNC } from '#lib/protocol';
-import type { ClientMetadata } from './clients.service.ts';
+import type { ClientMetadata } from './client-metadata.ts';
 
 const publicApp = {
   application_type: 'native',

@@ -3,24 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { ClientId } from '#lib/protocol';
 import { builtInClients } from './built-in-clients.ts';
-
-/** What the server knows of an app, in the words of OpenID Connect Dynamic Client Registration. */
-export interface ClientMetadata {
-  client_id: string;
-  client_name: string;
-  application_type: 'native' | 'web';
-  token_endpoint_auth_method: 'none';
-  grant_types: string[];
-  response_types: 'code'[];
-  redirect_uris: string[];
-  /** Every scope the app may ask for, separated by spaces. */
-  scope: string;
-  /**
-   * A browser that signs in to the whole account: it asks for tokens with the account's session,
-   * without a page, and keeps its refresh token. No app of others is one.
-   */
-  trusted?: boolean;
-}
+import type { ClientMetadata } from './client-metadata.ts';
 
 /** The apps that may ask for tokens. */
 @Injectable()
