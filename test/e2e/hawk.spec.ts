@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { type Account, signUp } from '../support/account.ts';
 import { get, hawk, post } from '../support/account-api.ts';
-import { TestServer } from '../support/test-server.ts';
+import { Config } from '../../apps/server/src/platform/config.ts';
+import { database } from '../../apps/server/src/platform/database.ts';
+import { createServer } from '../../apps/server/src/server.ts';
+import { freePort, TestServer } from '../support/test-server.ts';
 
 let server: TestServer;
 let alice: Account;
@@ -20,6 +23,46 @@ it('refuses a request that was made before', async () => {
   const signed = await sign();
   await get(server, 'session/status', signed).expect(200);
   expect(await errno(signed)).toBe(115);
+});
+
+it('refuses at one process what another one took, and what ten are sent at once', async () => {
+  const url = process.env.TEST_DATABASE_URL ?? '';
+  const { schema } = server.db.options as { schema: string };
+  const config = Config.from({
+    ...{ PORT: String(await freePort()), PUBLIC_URL: server.url, DATABASE_URL: url },
+    DATA_DIR: server.config.dataDir,
+  });
+  const other = await createServer({
+    ...{ config, clock: server.clock, database: database(url, { schema }) },
+  });
+  await other.listen(config.port, config.host);
+  const origins = [server.url, config.internalUrl];
+  const statuses = async (authorization: string) => {
+    const asked = Array.from({ length: 10 }, (_, i) =>
+      fetch(`${origins[i % 2]}/auth/v1/session/status`, { headers: { authorization } }),
+    );
+    return (await Promise.all(asked)).map(({ status }) => status).sort();
+  };
+  expect(await statuses(await sign())).toEqual([200, ...Array<number>(9).fill(401)]);
+  // Whoever sends the id itself is not asked for a nonce.
+  expect(await statuses(alice.authorization)).toEqual(Array<number>(10).fill(200));
+  await other.close();
+});
+
+it('remembers a nonce no longer than the time of its request is good, and only of good ones', async () => {
+  const count = async () =>
+    (await server.db.query<[{ n: number }]>(`SELECT count(*)::int AS n FROM hawk_nonce`))[0].n;
+  server.clock.advance(200);
+  await get(server, 'session/status', await sign()).expect(200);
+  expect(await count()).toBe(1);
+  await get(server, 'session/status', await sign({ path: 'session/status?x' })).expect(401);
+  await get(server, 'session/status', await sign({ ts: 1 })).expect(401);
+  expect(await count()).toBe(1);
+  const nonce = 'again';
+  await get(server, 'session/status', await sign({ nonce })).expect(200);
+  server.clock.advance(121);
+  await get(server, 'session/status', await sign({ nonce })).expect(200);
+  expect(await count()).toBe(1);
 });
 
 it.each([-61, 62])(

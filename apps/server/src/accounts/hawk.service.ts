@@ -1,7 +1,9 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { RawBodyRequest } from '@nestjs/common';
 import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
 import type { FastifyRequest } from 'fastify';
+import { DataSource } from 'typeorm';
 import { hawkPayloadString, hawkString, parseHawkHeader, type HawkHeader } from '#lib/crypto';
 import { Failure } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
@@ -22,10 +24,11 @@ export type BearerPrefix = 'fxs' | 'fxk' | 'fxar' | 'fxpf' | 'fxpc';
  */
 @Injectable()
 export class HawkService {
-  /** When each nonce may be forgotten, in seconds since 1970, by `id nonce`. */
-  private readonly seen = new Map<string, number>();
+  /** When this process last forgot old nonces, in seconds since 1970. */
+  private prunedAt = 0;
 
   constructor(
+    @InjectDataSource() private readonly db: DataSource,
     private readonly config: Config,
     private readonly clock: Clock,
   ) {}
@@ -51,6 +54,7 @@ export class HawkService {
     }
     const row = this.found(await find(idOf(hawk.id)));
     this.verify(request, hawk, row.reqHmacKey);
+    await this.remember(hawk);
     return row;
   }
 
@@ -88,20 +92,26 @@ export class HawkService {
         throw new Failure('signature-required', 'The payload hash does not fit.');
       }
     }
-    this.remember(`${hawk.id} ${hawk.nonce}`, hawk.ts + skew, now);
   }
 
-  /** Only what was signed well is remembered, so a stranger cannot fill the memory. */
-  private remember(nonce: string, until: number, now: number): void {
-    if ((this.seen.get(nonce) ?? -1) >= now) {
-      throw new Failure('replayed', 'This signed request was already made.');
+  /**
+   * One statement, in the database that all processes share, refuses a request that was made before.
+   * Only what was signed well is remembered, so a stranger cannot fill the table.
+   */
+  private async remember(hawk: HawkHeader): Promise<void> {
+    const now = this.clock.seconds();
+    const skew = this.config.limits.hawkSkewSeconds;
+    if (now - this.prunedAt > skew) {
+      this.prunedAt = now;
+      await this.db.query(`DELETE FROM hawk_nonce WHERE expires_at < $1`, [now]);
     }
-    this.seen.set(nonce, until);
-    // The oldest come first, give or take the skew between clients.
-    for (const [old, end] of this.seen) {
-      if (end >= now) break;
-      this.seen.delete(old);
-    }
+    const fresh = await this.db.query<unknown[]>(
+      `INSERT INTO hawk_nonce AS n (id, expires_at) VALUES ($1, $2)
+       ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at WHERE n.expires_at < $3
+       RETURNING 1`,
+      [createHash('sha256').update(`${hawk.id} ${hawk.nonce}`).digest(), hawk.ts + skew, now],
+    );
+    if (fresh.length === 0) throw new Failure('replayed', 'This signed request was already made.');
   }
 }
 
