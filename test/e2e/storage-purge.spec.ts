@@ -185,6 +185,28 @@ it('what the operator has to say is on every answer of the API, and on no other'
   expect((await user.get('!/__heartbeat__')).text).toBe('{"status":"Ok"}');
 });
 
+it('a service that has ended answers 513, and why, to every storage request', async () => {
+  const alert = '{"code":"hard-eol","message":"It has ended","url":"https://example.org"}';
+  const ended = await TestServer.start({ STORAGE_ALERT: alert });
+  try {
+    const late = await storageUser(ended);
+    for (const answer of [
+      await late.get('/info/collections'),
+      await late.put('/storage/c/a', { payload: 'x' }),
+      await late.request('GET', '!/1.1/somebody/info/collections', { authorization: '' }),
+    ]) {
+      expect([answer.status, answer.text, answer.headers['x-weave-alert']]).toEqual([
+        513,
+        '0',
+        alert,
+      ]);
+    }
+    expect((await late.get('!/__lbheartbeat__')).status).toBe(200);
+  } finally {
+    await ended.stop();
+  }
+});
+
 it('batches of several collections take no more room than the store has', async () => {
   const half = [{ id: 'a', payload: 'x'.repeat(9000) }];
   expect((await user.post('/storage/c?batch=true', half)).status).toBe(202);

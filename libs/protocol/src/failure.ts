@@ -35,6 +35,7 @@ export const failureStatuses = {
   'invalid-json': 400,
   'invalid-bso': 400,
   'size-limit': 400,
+  decommissioned: 513,
   // accounts
   'account-exists': 400,
   'unknown-account': 400,

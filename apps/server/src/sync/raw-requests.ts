@@ -27,6 +27,7 @@ const RAW = 'application/vnd.lockstep.storage';
  */
 export function receiveRaw(server: FastifyInstance, clock: Clock, limits: Limits): void {
   const { storageRequestBytesMax, storageBackoffSeconds, storageAlert } = limits;
+  const isOver = isHardEnd(storageAlert);
   const idleMs = limits.storageIdleSeconds * 1000;
   server.addContentTypeParser(
     RAW,
@@ -42,6 +43,10 @@ export function receiveRaw(server: FastifyInstance, clock: Clock, limits: Limits
         request.raw.headers['content-type'] = RAW;
         // Of a socket that stands still there is what it sent in memory: it is closed.
         request.raw.setTimeout(idleMs);
+        if (isOver) {
+          done(new Failure('decommissioned', 'This storage service has ended.'));
+          return;
+        }
         // The router knows a path by its method, and finds nothing for another.
         if (request.is404 && RESOURCES.some((resource) => resource.test(request.url))) {
           done(new Failure('method-not-allowed', `${request.method} is not for this resource.`));
@@ -69,6 +74,16 @@ export function receiveRaw(server: FastifyInstance, clock: Clock, limits: Limits
       }
       done();
     });
+}
+
+/** Whether clients are told that the service has ended, after which it serves none. */
+function isHardEnd(alert: string | undefined): boolean {
+  try {
+    const { code } = JSON.parse(alert ?? '{}') as { code?: unknown };
+    return code === 'hard-eol';
+  } catch {
+    return false; // plain text
+  }
 }
 
 function isStorage({ raw }: FastifyRequest): boolean {

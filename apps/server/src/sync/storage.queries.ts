@@ -50,7 +50,7 @@ interface Place {
  */
 const COLLECTION = `
   SELECT CASE WHEN c.deleted THEN 0 ELSE COALESCE(c.modified, 0) END AS last_modified,
-         COALESCE(GREATEST(CASE WHEN NOT c.deleted THEN c.modified END,
+         COALESCE(GREATEST(c.modified,
                            CASE WHEN c.frozen IS FALSE THEN storage_seen_since($1, $2, c.modified)
                                 ELSE storage_seen_until($1, $2, c.modified) END), 0) AS seen_until`;
 const FROM_COLLECTION = `
