@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import dns from 'node:dns';
 import { decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
 import { type Account, signUp } from '../support/account.ts';
@@ -12,6 +13,7 @@ import {
   signIn,
   tab,
 } from '../support/devices.ts';
+import { changePassword, forget, typedBearer } from '../support/passwords.ts';
 import { Subscriber, TestNameServer, TestPushService } from '../support/push-service.ts';
 import { TestServer } from '../support/test-server.ts';
 import { until } from '../support/until.ts';
@@ -167,6 +169,30 @@ describe('what a device is told', () => {
     await invoke(server, told.authorization, tab(told.id));
     expect((await service.next()).path).toBe(told.path);
     expect(service.got.some((one) => one.path === path)).toBe(false);
+  });
+
+  it('tells devices that the password changed, was reset, or that the account is gone', async () => {
+    const account = await signUp(server);
+    const { subscriber } = await subscribed(account);
+    await changePassword(server, account, 'another');
+    expect(JSON.parse(subscriber.open((await service.next()).body))).toEqual({
+      ...{ version: 1, command: 'fxaccounts:password_changed' },
+    });
+
+    const again = await subscribed(account);
+    const authPW = randomBytes(32).toString('hex');
+    const reset = typedBearer('accountResetToken', await forget(server, account));
+    await post(server, 'account/reset', { authPW }, reset).expect(200);
+    expect(JSON.parse(again.subscriber.open((await service.next()).body))).toEqual({
+      ...{ version: 1, command: 'fxaccounts:password_reset' },
+    });
+
+    const last = await subscribed(account);
+    const { email, uid } = account;
+    await post(server, 'account/destroy', { email, authPW }, last.authorization).expect(200);
+    expect(JSON.parse(last.subscriber.open((await service.next()).body))).toEqual({
+      ...{ version: 1, command: 'fxaccounts:account_destroyed', data: { uid } },
+    });
   });
 
   it('tells phones, which have no session', async () => {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { DeviceCommandsService } from '../../apps/server/src/devices/device-commands.service.ts';
 import { type Account, bearerOf, signUp } from '../support/account.ts';
 import { anAddress, credentials, get, hawk, post } from '../support/account-api.ts';
 import * as support from '../support/devices.ts';
@@ -321,6 +322,20 @@ describe('ending', () => {
     expect(await clients(account.authorization)).toHaveLength(1);
   });
 
+  it('does not list sessions that were idle for four weeks', async () => {
+    const account = await signUp(server);
+    const now = server.clock.now();
+    const authorization = await signIn(account);
+    const old = new Date(now.getTime() - 29 * 86_400_000);
+    await server.db.query(
+      `UPDATE session SET used_at = $2 WHERE uid = $1 AND created_at < (
+         SELECT max(created_at) FROM session WHERE uid = $1)`,
+      [account.uid, old],
+    );
+    expect(await clients(authorization)).toHaveLength(1);
+    await get(server, 'session/status', account.authorization).expect(401);
+  });
+
   it('lists clients without anything that lets somebody in', async () => {
     const { authorization, id } = await device(alice);
     const mine = (await clients(authorization)).find(
@@ -404,6 +419,16 @@ describe('commands', () => {
     ]);
     await invoke(alice.authorization, tab(to.id)).expect(200);
     expect(indexesOf(await commands(to.authorization, '?index=43'))).toEqual([43]);
+  });
+
+  it('keeps nothing of what has expired', async () => {
+    const to = await device(alice);
+    await invoke(alice.authorization, tab(to.id, { ttl: 60 })).expect(200);
+    await invoke(alice.authorization, tab(to.id, { ttl: 3600 })).expect(200);
+    server.clock.advance(61);
+    await server.app.get(DeviceCommandsService).purge();
+    const left = `SELECT index FROM device_command WHERE device_id = $1`;
+    expect(await server.db.query(left, [to.id])).toEqual([{ index: 2 }]);
   });
 
   it('gives each of many senders at once a number of its own', async () => {

@@ -47,7 +47,7 @@ interface Row {
 const NOTED_EVERY_SECONDS = 600;
 
 /** Four weeks. What was granted to apps in a session goes on; so does a device that is switched off. */
-const IDLE_MAX_SECONDS = 28 * 86_400;
+export const IDLE_MAX_SECONDS = 28 * 86_400;
 
 /** Hawk or `Bearer fxs_<token id>`, from the header alone. */
 @Injectable()

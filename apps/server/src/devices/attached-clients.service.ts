@@ -8,7 +8,7 @@ import {
   type DeviceType,
   Failure,
 } from '#lib/protocol';
-import type { Session } from '../accounts/session.guard.ts';
+import { IDLE_MAX_SECONDS, type Session } from '../accounts/session.guard.ts';
 import { SessionsService } from '../accounts/sessions.service.ts';
 import { EventsService } from '../events/events.service.ts';
 import { type RefreshClient, RefreshTokensService } from '../oauth/refresh-tokens.service.ts';
@@ -16,6 +16,9 @@ import { Clock } from '../platform/clock.ts';
 import type { Visitor } from '../platform/visitor.ts';
 import { DeviceMessagesService } from './device-messages.service.ts';
 import { unknownDevice } from './devices.service.ts';
+
+/** The latest; signing in costs enough that nobody has more in earnest. */
+const SESSIONS_MAX = 1000;
 
 interface SessionRow {
   id: string;
@@ -98,8 +101,11 @@ export class AttachedClientsService {
   private async entriesOf(uid: string): Promise<Entry[]> {
     const [sessions, devices, apps] = await Promise.all([
       this.db.query<SessionRow[]>(
-        `SELECT id, created_at AS "createdAt", used_at AS "usedAt" FROM session WHERE uid = $1`,
-        [uid],
+        `SELECT id, created_at AS "createdAt", used_at AS "usedAt" FROM session s
+          WHERE uid = $1
+            AND (used_at > $2 OR EXISTS (SELECT FROM device d WHERE d.session_id = s.id))
+          ORDER BY used_at DESC LIMIT ${SESSIONS_MAX}`,
+        [uid, new Date(this.clock.now().getTime() - IDLE_MAX_SECONDS * 1000)],
       ),
       this.db.query<DeviceRow[]>(
         `SELECT id, name, type, session_id AS "sessionId", grant_id AS "grantId",
