@@ -9,8 +9,8 @@ const scrypt = promisify<Buffer, Buffer, number, object, Buffer>(scryptCallback)
 
 /** onepw v1: 64 MiB and about a tenth of a second each. */
 const COST = { N: 65_536, r: 8, p: 1, maxmem: 80 * 1024 * 1024 };
-/** Callers in line per stretching at work; beyond, they are told to come back in time. */
-const WAITING_MAX = 32;
+/** What a stretching takes before one was timed, in seconds. */
+const SECONDS_EACH = 0.2;
 
 /** A password as the account table keeps it. 32 bytes each; v2 is there whole or not at all. */
 export interface Verifier {
@@ -33,6 +33,7 @@ export interface WrapKb {
 export class PasswordsService {
   private running = 0;
   private readonly waiting: (() => void)[] = [];
+  private secondsEach = SECONDS_EACH;
 
   constructor(private readonly config: Config) {}
 
@@ -93,7 +94,9 @@ export class PasswordsService {
   private async stretch(authPW: string, salt: Buffer) {
     await this.turn();
     try {
+      const begun = performance.now();
       const stretched = await scrypt(Buffer.from(fromHex(authPW)), salt, 32, COST);
+      this.secondsEach += ((performance.now() - begun) / 1000 - this.secondsEach) / 8;
       return {
         verifyHash: Buffer.from(deriveVerifyHash(stretched)),
         wrapwrapKey: deriveWrapwrapKey(stretched),
@@ -105,17 +108,22 @@ export class PasswordsService {
     }
   }
 
-  /** Who waited inherits the place of the one who leaves, so `running` does not change then. */
+  /**
+   * First come, first served. Who waited inherits the place of the one who leaves, so `running` does
+   * not change then.
+   */
   private async turn(): Promise<void> {
-    const { scryptConcurrency } = this.config.limits;
+    const { scryptConcurrency, scryptWaitingMax } = this.config.limits;
     if (this.running < scryptConcurrency) {
       this.running++;
       return;
     }
-    if (this.waiting.length >= WAITING_MAX * scryptConcurrency) {
+    if (this.waiting.length >= scryptWaitingMax) {
+      const wait = (this.waiting.length * this.secondsEach) / scryptConcurrency;
+      const retryAfter = Math.max(1, Math.ceil(wait));
       throw new Failure('unavailable', 'Too many people are signing in. Try again shortly.', {
-        headers: { 'retry-after': '5' },
-        extra: { retryAfter: 5 },
+        headers: { 'retry-after': String(retryAfter) },
+        extra: { retryAfter },
       });
     }
     await new Promise<void>((go) => this.waiting.push(go));

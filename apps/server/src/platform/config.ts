@@ -93,6 +93,7 @@ export const Environment = z.object({
     })
     .optional(),
   SCRYPT_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
+  SCRYPT_WAITING_MAX: z.coerce.number().int().min(0).max(10_000).default(512),
   SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
   SMTP_TLS: z.enum(['required', 'optional']).optional(),
   MAIL_FROM: Sender.optional(),
@@ -234,6 +235,8 @@ export type Limits = ReturnType<typeof limitsOf>;
 function limitsOf(env: Environment) {
   return {
     scryptConcurrency: env.SCRYPT_CONCURRENCY,
+    /** Password checks in line; who comes then is told when to come back. */
+    scryptWaitingMax: env.SCRYPT_WAITING_MAX,
     storageTokenSeconds: env.STORAGE_TOKEN_SECONDS,
     storageRequestBytesMax: env.STORAGE_REQUEST_BYTES_MAX,
     storagePayloadBytesMax: env.STORAGE_PAYLOAD_BYTES_MAX,
