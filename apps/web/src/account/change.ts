@@ -1,12 +1,10 @@
 import {
   deriveRecoveryKeyId,
-  deriveToken,
   fromHex,
   openRecoveryData,
   parseRecoveryKey,
   randomBytes,
   sealRecoveryData,
-  toHex,
 } from '#lib/crypto';
 import {
   type CreateRecoveryKey,
@@ -45,13 +43,7 @@ export async function changePassword(
   );
   const kB = await fetchKB(started, stretched);
   const { json } = await makePassword({ email, password: next }, kB);
-  const finish: FinishPasswordChange = {
-    ...json,
-    // Firefox goes on under the id of its device, until it has the session that is answered.
-    ...(session.firefox === true && {
-      sessionToken: toHex(deriveToken(fromHex(session.sessionToken), 'sessionToken').id),
-    }),
-  };
+  const finish: FinishPasswordChange = json;
   const by = bearing('passwordChangeToken', started.passwordChangeToken);
   const ask = post('password/change/finish?keys=true', finish, by);
   const { uid, sessionToken } = await http.json(ask, SignedIn);
