@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ClientError, IntegrityError, SyncStop } from '#lib/client';
 import { accept } from './commands/accept.ts';
+import { admin } from './commands/admin.ts';
 import { get } from './commands/get.ts';
 import { inbox } from './commands/inbox.ts';
 import { invite } from './commands/invite.ts';
@@ -48,13 +49,13 @@ for (const command of [
   ...[signUp, verify, signIn, signOut, whoami, keys],
   ...[put, ls, get, rm],
   ...[share, sharePassword, inbox, accept, shares, invite],
-  ...[sync, syncStore, legacyPassword, nodes, users],
+  ...[sync, syncStore, legacyPassword, nodes, users, admin],
 ]) {
   program.addCommand(command);
 }
 // Before anything is parsed, since what cannot be parsed is an error to tell, too.
 const isJson = process.argv.includes('--json');
-for (const command of [program, ...program.commands].flatMap((one) => [one, ...one.commands])) {
+for (const command of withSubcommands(program)) {
   command.exitOverride();
   if (isJson) command.configureOutput({ outputError: () => undefined });
 }
@@ -70,6 +71,10 @@ try {
     const words = isJson ? asJson(error) : `lockstep: ${printable(wordsOf(error))}`;
     process.stderr.write(`${words}\n`);
   }
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 function exitCodeOf(error: unknown): number {

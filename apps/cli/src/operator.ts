@@ -4,7 +4,10 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import type { Common } from './options.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../server/src/token/nodes.main.js', import.meta.url));
+const programAt = (path: string) =>
+  fileURLToPath(new URL(`../../server/src/${path}`, import.meta.url));
+const NODES = programAt('token/nodes.main.js');
+const ADMIN = programAt('admin/admin.main.js');
 /** Where `npm start` runs, and `./data` is. */
 const CLONE = fileURLToPath(new URL('../../../../', import.meta.url));
 
@@ -16,11 +19,18 @@ export const addDataOption = (command: Command): Command =>
   );
 
 /** Has the server's own program do something about nodes; its exit code becomes ours. */
-export async function runNodesTask(command: Command, task: object): Promise<void> {
+export const runNodesTask = (command: Command, task: object): Promise<void> =>
+  runTask(NODES, command, task);
+
+/** Has the server's own program do something about accounts; its exit code becomes ours. */
+export const runAdminTask = (command: Command, task: object): Promise<void> =>
+  runTask(ADMIN, command, task);
+
+async function runTask(program: string, command: Command, task: object): Promise<void> {
   const { json, data } = command.optsWithGlobals<Common & { data?: string }>();
   const child = spawn(
     process.execPath,
-    [PROGRAM, JSON.stringify({ ...task, json: json === true })],
+    [program, JSON.stringify({ ...task, json: json === true })],
     {
       cwd: CLONE,
       env: { ...process.env, ...(data !== undefined && { DATA_DIR: resolve(data) }) },

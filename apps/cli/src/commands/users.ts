@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { addDataOption, runNodesTask } from '../operator.ts';
+import { addDataOption, runAdminTask, runNodesTask } from '../operator.ts';
 import { withExamples } from '../options.ts';
 
 const move = withExamples(
@@ -14,7 +14,19 @@ const move = withExamples(
   runNodesTask(command, { action: 'move', user, to }),
 );
 
-/** `lockstep users move UID`, for the operator */
+const deletion = withExamples(
+  addDataOption(
+    new Command('deletion')
+      .description('how far the erasing of a deleted account is, and what it waits for')
+      .argument('<uid>', 'of the account, 32 hex digits'),
+  ),
+  ['users deletion 0123456789abcdef0123456789abcdef'],
+).action((uid: string, _options, command: Command) =>
+  runAdminTask(command, { action: 'deletion', uid }),
+);
+
+/** `lockstep users move|deletion UID`, for the operator */
 export const users = new Command('users')
   .description('users and their storage nodes; for the operator, on the machine of the front')
-  .addCommand(move);
+  .addCommand(move)
+  .addCommand(deletion);

@@ -10,6 +10,9 @@ import { Failure } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
 import { DeletionEntity } from './deletion.entity.ts';
 
+/** Of a DataSource that this service works on. */
+export const deletionTables = [DeletionEntity];
+
 const INTERVAL_MS = 15_000;
 const FIRST_WAIT_SECONDS = 15;
 const WAIT_SECONDS_MAX = 600;
