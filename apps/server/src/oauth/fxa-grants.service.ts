@@ -222,10 +222,7 @@ export class FxaGrantsService {
     if (needPage.length > 0) throw invalidScopes(needPage);
     const held = found.scopes.filter((scope) => scope !== NEW_SESSION);
     const scopes = [...new Set([...held, ...more, 'offline_access'])];
-    const grant = await this.authority.provider.Grant.find(found.grantId);
-    if (!grant) throw unknownToken();
-    grant.addOIDCScope(more.join(' '));
-    await grant.save();
+    await this.widen(found.grantId, scopes);
     const issue = { ...found, client, scopes, gty: 'token-exchange', ttl: asked.ttl };
     const token = await this.issue(issue);
     return { ...token, refresh_token: await this.issueRefresh(issue) };
@@ -270,6 +267,16 @@ export class FxaGrantsService {
     }
     if (token.clientId !== client.clientId) throw unknownToken();
     return { uid, grantId, scopes: scopesIn(token.scope ?? ''), authAt: token.authTime ?? 0 };
+  }
+
+  /** Changes the row and never makes one: a grant that was revoked meanwhile stays revoked. */
+  private async widen(grantId: string, scopes: string[]): Promise<void> {
+    const [rows] = await this.db.query<[unknown[], number]>(
+      `UPDATE oidc SET payload = jsonb_set(payload, '{openid,scope}', to_jsonb($2::text))
+        WHERE model = 'Grant' AND id = $1 RETURNING id`,
+      [grantId, scopes.join(' ')],
+    );
+    if (rows.length === 0) throw unknownToken();
   }
 
   /** Keeps a refresh token that is used alive, with its grant and the session it brought along. */
