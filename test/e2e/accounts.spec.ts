@@ -189,9 +189,23 @@ describe('signing up', () => {
     ['a route', credentials('a@[127.0.0.1]')],
     ['a password proof of another length', { email: 'a@example.org', authPW: 'abcd' }],
     ['an address that is a number', { ...credentials('a@example.org'), email: 7 }],
-    ['nothing', {}],
   ])('refuses %s', async (_, body) => {
-    expect((await create(body).expect(400)).body).toMatchObject({ code: 400, errno: 107 });
+    const { body: said } = await create(body).expect(400);
+    const key = 'authPW' in body && body.authPW === 'abcd' ? 'authPW' : 'email';
+    expect(said).toMatchObject({ code: 400, errno: 107, validation: { keys: [key] } });
+  });
+
+  it('names what is missing', async () => {
+    const { email, authPW } = credentials(anAddress());
+    for (const [body, param] of [
+      [{}, 'email'],
+      [{ email }, 'authPW'],
+      [{ authPW }, 'email'],
+    ] as const) {
+      const { body: said } = await login(body).expect(400);
+      expect(said).toMatchObject({ code: 400, errno: 108, param });
+    }
+    expect((await create({}).expect(400)).body).toMatchObject({ errno: 108 });
   });
 
   // In lower case the Kelvin sign is a k, and the Angstrom sign an å.
@@ -212,7 +226,13 @@ describe('signing up', () => {
   it('refuses malformed JSON in its own format', async () => {
     const request = server.request().post('/auth/v1/account/create');
     const { body } = await request.set('content-type', 'application/json').send('{').expect(400);
-    expect(body).toMatchObject({ code: 400, errno: 107 });
+    expect(body).toMatchObject({ code: 400, errno: 106 });
+    const empty = server.request().post('/auth/v1/account/create');
+    const none = await empty.set('content-type', 'application/json').send().expect(400);
+    expect(none.body).toMatchObject({ code: 400, errno: 106 });
+    const list = server.request().post('/auth/v1/account/create');
+    const other = await list.set('content-type', 'application/json').send('[]').expect(400);
+    expect(other.body).toMatchObject({ code: 400, errno: 107 });
   });
 
   it('says whether there is an account', async () => {

@@ -2,7 +2,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { fxaError } from './accounts/fxa-error.ts';
+import { fxaError, MISSING } from './accounts/fxa-error.ts';
 import { fxaOAuthError } from './oauth/fxa-oauth-error.ts';
 import { oauthError } from './oauth/oauth-error.ts';
 import { admitOrigins } from './platform/cross-origin.ts';
@@ -19,8 +19,10 @@ import { tokenError } from './token/token-error.ts';
 
 // Nobody who typed an address wants to read a regular expression.
 z.config({
-  customError: (issue) =>
-    issue.code === 'invalid_format' && issue.format === 'regex' ? 'Malformed' : undefined,
+  customError: ({ code, input, ...issue }) => {
+    if (input === undefined && code !== 'custom') return MISSING;
+    return code === 'invalid_format' && issue['format'] === 'regex' ? 'Malformed' : undefined;
+  },
 });
 
 /** Which API answers refusals in which format. The first match wins. */
@@ -49,7 +51,7 @@ const OLD_STORAGE = /^(?:\/storage)?\/1(?:\.0)?\/(?=[^/?]+\/(?:info|storage)(?:[
 /** Builds the server that `main.ts` runs and the tests talk to. Call `listen` on the result. */
 export async function createServer(parts: Parts): Promise<NestFastifyApplication> {
   const { limits } = parts.config;
-  const refusals = new FailureFilter(formats);
+  const refusals = new FailureFilter(formats, pageError);
   const adapter = new FastifyAdapter({
     bodyLimit: limits.bodyBytesMax,
     // Storage ids may hold any printable character, and item paths end where the query starts.

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import { HttpException } from '@nestjs/common';
 import { type FailureCode, failureStatuses } from '#lib/protocol';
 import type { ErrorFormat } from '../platform/failure.filter.ts';
 
@@ -56,6 +57,9 @@ const statuses: Partial<Record<FailureCode, number>> = {
   'invalid-token': 401,
 };
 
+/** What the schemas say of a member that should be there. */
+export const MISSING = 'Missing';
+
 /** `{code, errno, error, message}`; 999 for what has no number of its own. */
 export const fxaError: ErrorFormat = (failure) => {
   const status = failure ? (statuses[failure.code] ?? failureStatuses[failure.code]) : 500;
@@ -67,7 +71,25 @@ export const fxaError: ErrorFormat = (failure) => {
       errno: (failure && errnos[failure.code]) ?? 999,
       error: STATUS_CODES[status] ?? 'Error',
       message: failure?.message ?? 'Unspecified error',
+      ...(failure?.code === 'malformed' && mistakeIn(failure.cause)),
       ...failure?.options.extra,
     },
   };
 };
+
+/** Which of FxA's numbers a body has that fits no schema, and the members that it is about. */
+function mistakeIn(cause: unknown): { errno?: number; param?: string; validation?: object } {
+  if (!(cause instanceof HttpException)) {
+    // The parser's: a body that is no JSON, or none where its type says that there is.
+    const { code } = (cause ?? {}) as { code?: unknown };
+    const isJson = cause instanceof SyntaxError || /_JSON_BODY$/.test(String(code));
+    return isJson ? { errno: 106 } : {};
+  }
+  const { message } = cause.getResponse() as { message?: unknown };
+  if (!Array.isArray(message)) return {};
+  const said = message.map((line) => /^([\w.]+): (.*)$/s.exec(String(line)) ?? []);
+  const missing = said.find(([, , what]) => what === MISSING);
+  if (missing?.[1] !== undefined) return { errno: 108, param: missing[1] };
+  const keys = said.flatMap(([, name]) => name ?? []);
+  return { validation: { source: 'payload', keys } };
+}
