@@ -4,10 +4,10 @@ import type { Firefox } from './firefox.ts';
 export interface SignedInUser {
   uid: string;
   email: string;
-  /** Absent when it has to be signed in anew. */
-  sessionToken?: string;
-  /** Of the Sync scope: `<keysChangedAt>-<fingerprint>`. */
-  kid?: string;
+  /** Null when somebody has to sign in again. */
+  sessionToken: string | null;
+  /** Of the Sync key: `<keysChangedAt>-<fingerprint>`; null without one. */
+  kid: string | null;
 }
 
 /** A device of the account, as a Firefox lists it. */
@@ -72,6 +72,19 @@ export class FirefoxAccount {
     );
   }
 
+  /** Resolves when it has another session than this one, and is registered with it. */
+  sessionAfter(sessionToken: string): Promise<SignedInUser> {
+    return this.firefox.inside(
+      `${USER}
+       return until(topics, async () => {
+         const found = await user();
+         const { device } = (await fxAccounts()._internal.getUserAccountData()) ?? {};
+         return found?.sessionToken && found.sessionToken !== sessionToken && device?.id && found;
+       });`,
+      { topics: TOPICS, sessionToken },
+    );
+  }
+
   /** Resolves when nobody is. */
   async signedOut(): Promise<void> {
     await this.firefox.inside(`${USER} await until(topics, async () => !(await user()));`, {
@@ -92,6 +105,18 @@ export class FirefoxAccount {
     );
   }
 
+  /** Resolves when the person is shown this {@link state}. */
+  async reaches(state: string): Promise<void> {
+    await this.firefox.inside(
+      `const { UIState } = load('resource://services-sync/UIState.sys.mjs');
+       await until(topics, async () => {
+         await UIState.refresh();
+         return UIState.get().status === state;
+       });`,
+      { topics: TOPICS.filter((topic) => !topic.startsWith('sync-ui-state')), state },
+    );
+  }
+
   /** Asks the server for the list. */
   devices(): Promise<ListedDevice[]> {
     return this.firefox.inside(
@@ -103,6 +128,16 @@ export class FirefoxAccount {
          isCurrentDevice: device.isCurrentDevice,
          canReceiveTabs: Boolean(fxAccounts().commands.sendTab.isDeviceCompatible(device)),
        }));`,
+    );
+  }
+
+  /**
+   * Finds out whether its session is still good, as Firefox does by itself when it syncs, up to once a minute.
+   * What comes of it is in {@link state} and {@link user}.
+   */
+  async refresh(): Promise<void> {
+    await this.firefox.inside(
+      `await fxAccounts().device.refreshDeviceList({ ignoreCached: true }).catch(() => undefined);`,
     );
   }
 

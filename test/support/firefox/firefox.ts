@@ -9,6 +9,8 @@ import { type Preferences, quiet, userJs } from './preferences.ts';
 /** For a machine whose processors are busy with something else. */
 const PATIENCE_MS = 120_000;
 const SETPRIV = '/usr/bin/setpriv';
+/** What WebDriver says of an element that is no longer in the page. */
+const GONE = ['stale element reference', 'no such element'];
 const PORT_FILE = 'MarionetteActivePort';
 
 /** Available to scripts in the browser itself; `resource:` addresses are those of 140 and 153. */
@@ -146,11 +148,12 @@ export class Firefox {
     await this.marionette.send('WebDriver:Navigate', { url });
   }
 
-  /** Types into the field that a CSS selector finds, when there is one. */
+  /** Types into the field that a CSS selector finds, when there is one, in the place of what it holds. */
   async type(selector: string, text: string): Promise<void> {
-    await this.act(selector, (id) =>
-      this.marionette.send('WebDriver:ElementSendKeys', { id, text }),
-    );
+    await this.act(selector, async (id) => {
+      await this.marionette.send('WebDriver:ElementClear', { id });
+      await this.marionette.send('WebDriver:ElementSendKeys', { id, text });
+    });
   }
 
   /** Clicks on what a CSS selector finds, when it is there. */
@@ -208,12 +211,20 @@ export class Firefox {
   }
 
   private async act(selector: string, action: (id: string) => Promise<unknown>): Promise<void> {
-    await this.see(selector);
-    const found = await this.marionette.send('WebDriver:FindElement', {
-      ...{ using: 'css selector', value: selector },
-    });
-    const [id = ''] = Object.values(found as Record<string, string>);
-    await action(id);
+    for (;;) {
+      await this.see(selector);
+      try {
+        const using = { using: 'css selector', value: selector };
+        const found = await this.marionette.send('WebDriver:FindElement', using);
+        const [id = ''] = Object.values(found as Record<string, string>);
+        await action(id);
+        return;
+      } catch (error) {
+        // The page was drawn anew in between.
+        const isGone = error instanceof MarionetteError && GONE.includes(error.code);
+        if (!isGone) throw error;
+      }
+    }
   }
 
   private async turnTo(value: 'chrome' | 'content'): Promise<void> {
