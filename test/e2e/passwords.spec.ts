@@ -90,6 +90,20 @@ describe('a changed password', () => {
     await refresh(stays.refresh_token).expect(200);
   });
 
+  it('ends the session that was named, too, once a device registers over the new one', async () => {
+    const alice = await signUp(server);
+    const record = { name: 'mine', type: 'desktop' };
+    await post(server, 'account/device', record, alice.authorization).expect(200);
+    const named = { sessionToken: tokenIdOf('sessionToken', alice.sessionToken) };
+    const changed = await changePassword(server, alice, 'another', named);
+    const next = bearerOf(changed.sessionToken);
+    expect(await isAlive(alice.authorization)).toBe(true);
+    await post(server, 'account/device', record, next).expect(200);
+    expect(await isAlive(alice.authorization)).toBe(false);
+    const { body } = await get(server, 'account/devices', next).expect(200);
+    expect(body).toHaveLength(1);
+  });
+
   it('ends fetches of the keys and every other change or reset that is under way', async () => {
     const alice = await signUp(server);
     const reset = await forget(server, alice);
@@ -337,7 +351,9 @@ describe('a forgotten password', () => {
     const alice = await signUp(server);
     const { email, uid } = alice;
     const ask = () => post(server, 'password/forgot/send_otp', { email }).expect(200, {});
-    const refused = async (code: string) => { expect((await guess(email, code).expect(400)).body).toMatchObject({ errno: 105 }); };
+    const refused = async (code: string) => {
+      expect((await guess(email, code).expect(400)).body).toMatchObject({ errno: 105 });
+    };
     await ask();
     const first = await mailedResetCode(server, uid);
     await ask();

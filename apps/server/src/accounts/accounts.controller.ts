@@ -43,7 +43,12 @@ export class AccountsController {
     @From() from: Visitor,
     @Query('keys') keys?: string,
   ): Promise<SignedIn> {
-    await this.limits.spend('sign-up', from);
+    const { client } = from;
+    await this.limits.spend('sign-up', { client });
+    // Whoever signs up an address again and again fills a stranger's mailbox.
+    if (asked.invitation === undefined) {
+      await this.limits.spend('mail', { client, account: asked.email });
+    }
     const signedIn = await this.accounts.create(asked, keys === 'true');
     await this.events.record(signedIn, 'account.create', from);
     return signedIn;

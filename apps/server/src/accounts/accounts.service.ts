@@ -10,6 +10,7 @@ import {
   type Reauthenticated,
   type SignedIn,
 } from '#lib/protocol';
+import { MailerService } from '../mail/mailer.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
 import { AccountEntity } from './account.entity.ts';
@@ -29,6 +30,7 @@ export class AccountsService {
     private readonly sessions: SessionsService,
     private readonly invitations: InvitationsService,
     private readonly verification: VerificationService,
+    private readonly mailer: MailerService,
     private readonly clock: Clock,
     private readonly config: Config,
   ) {}
@@ -71,6 +73,8 @@ export class AccountsService {
         .orIgnore();
       const { raw } = (await insert.returning('uid').execute()) as { raw: unknown[] };
       if (raw.length === 0) throw accountExists(email);
+      // In the same transaction: no account without its mail, and no mail without its account.
+      if (!account.verifiedAt) await this.verification.mailCode(account.uid, email, tx);
       return {
         uid: account.uid,
         ...(await this.sessions.start(tx, account.uid)),
@@ -78,7 +82,7 @@ export class AccountsService {
         verified: account.verifiedAt !== null,
       };
     });
-    if (!signedIn.verified) await this.verification.mailCode(account.uid, email);
+    this.mailer.hurry();
     return signedIn;
   }
 

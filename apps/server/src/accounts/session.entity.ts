@@ -29,4 +29,8 @@ export class SessionEntity {
   /** When it was last used, give or take some minutes. */
   @Column('timestamptz', { name: 'used_at' })
   usedAt!: Date;
+
+  /** The session that this one takes the place of; it ends when this one registers a device. */
+  @Column('text', { nullable: true })
+  replaces!: string | null;
 }

@@ -24,12 +24,13 @@ export class SessionsService {
 
   /**
    * @param authAt - when the password was given; without it, now
+   * @param replaces - the id of a session that this one takes the place of
    * @returns the sessionToken, 32 bytes in hex, and `authAt` in seconds since 1970
    */
   async start(
     tx: EntityManager,
     uid: string,
-    authAt = this.clock.now(),
+    { authAt = this.clock.now(), replaces = null as string | null } = {},
   ): Promise<{ sessionToken: string; authAt: number }> {
     const token = randomBytes(32);
     const { id, reqHMACkey } = deriveToken(token, 'sessionToken');
@@ -41,6 +42,7 @@ export class SessionsService {
       createdAt: now,
       authAt,
       usedAt: now,
+      replaces,
     });
     return { sessionToken: token.toString('hex'), authAt: toSeconds(authAt) };
   }
@@ -75,7 +77,7 @@ export class SessionsService {
         [id],
       );
       if (!found) throw sessionEnded();
-      return this.start(tx, uid, found.authAt);
+      return this.start(tx, uid, { authAt: found.authAt });
     });
   }
 
@@ -87,6 +89,18 @@ export class SessionsService {
   /** Ends a session, and by the foreign keys every grant and token that was given in it. */
   async end(id: string, tx: EntityManager = this.db.manager): Promise<void> {
     await tx.query(`DELETE FROM session WHERE id = $1`, [id]);
+  }
+
+  /**
+   * Ends the session that another one replaces. A Firefox whose password was changed on our page goes
+   * on with the new session, where it registers itself again; it would stand in every list twice.
+   */
+  async endReplaced(tx: EntityManager, id: string): Promise<void> {
+    await tx.query(
+      `DELETE FROM session o USING session n
+        WHERE n.id = $1 AND o.id = n.replaces AND o.uid = n.uid`,
+      [id],
+    );
   }
 
   /**

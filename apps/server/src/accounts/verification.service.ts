@@ -1,7 +1,7 @@
 import { createHash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { Failure, type VerifyEmail } from '#lib/protocol';
 import { MailerService } from '../mail/mailer.service.ts';
 import { Clock } from '../platform/clock.ts';
@@ -27,12 +27,13 @@ export class VerificationService {
   /**
    * Mails a code and a link. Earlier codes stay good, because mail may arrive out of order.
    *
+   * @param tx - that makes the account; whoever calls lets the mail go after it
    * @throws Failure `too-many-requests` when five codes are alive
    */
-  async mailCode(uid: string, email: string): Promise<void> {
+  async mailCode(uid: string, email: string, tx?: EntityManager): Promise<void> {
     const code = randomBytes(16).toString('hex');
-    await this.keep(uid, { id: hash(code), isDigits: false, seconds: LIFE_SECONDS });
-    await this.mailer.send('verify-address', email, { uid, code });
+    await this.keep(uid, { id: hash(code), isDigits: false, seconds: LIFE_SECONDS }, tx);
+    await this.mailer.send('verify-address', email, { uid, code }, tx);
   }
 
   /**
@@ -50,9 +51,10 @@ export class VerificationService {
   private async keep(
     uid: string,
     { id, isDigits, seconds }: { id: string; isDigits: boolean; seconds: number },
+    db: EntityManager = this.db.manager,
   ): Promise<void> {
     const now = this.clock.now();
-    const rows = await this.db.transaction(async (tx) => {
+    const rows = await db.transaction(async (tx) => {
       // Requests for one account take turns here, so that they count each other.
       await tx.query(`SELECT 1 FROM account WHERE uid = $1 FOR UPDATE`, [uid]);
       await tx.query(`DELETE FROM email_code WHERE uid = $1 AND expires_at <= $2`, [uid, now]);

@@ -155,6 +155,9 @@ export class DevicesService {
   ): Promise<{ row: Row; isNew: boolean }> {
     const { uid } = holder;
     await this.takeTurn(tx, holder);
+    const { sessionId, grantId } = ownerOf(holder);
+    if (asked.id === undefined && sessionId !== null)
+      await this.sessions.endReplaced(tx, sessionId);
     const all = await this.rows(tx, uid);
     const mine = all.find((row) => isOf(row, holder));
     const named = asked.id === undefined ? mine : all.find(({ id }) => id === asked.id);
@@ -167,7 +170,6 @@ export class DevicesService {
     if (!named && all.length >= DEVICES_MAX) {
       throw new Failure('too-many-requests', `An account has ${DEVICES_MAX} devices at most.`);
     }
-    const { sessionId, grantId } = ownerOf(holder);
     const row: Row = {
       ...(named ?? this.fresh(asked)),
       ...{ sessionId, grantId, usedAt: this.clock.now() },

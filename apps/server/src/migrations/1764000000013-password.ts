@@ -12,8 +12,14 @@ export class Password1764000000013 implements MigrationInterface {
         ADD wrap_wrap_kb_v2  bytea`);
     await db.query(`UPDATE account SET verifier_set_at = keys_changed_at`);
     await db.query(`ALTER TABLE account ALTER verifier_set_at SET NOT NULL`);
-    // When the password was last given, and when the session last said anything.
-    await db.query(`ALTER TABLE session ADD auth_at timestamptz, ADD used_at timestamptz`);
+    await db.query(`
+      ALTER TABLE session
+        -- when the password was last given
+        ADD auth_at  timestamptz,
+        -- when it last said anything
+        ADD used_at  timestamptz,
+        -- the session that this one takes the place of, and ends by registering a device
+        ADD replaces text`);
     await db.query(`UPDATE session SET auth_at = created_at, used_at = created_at`);
     await db.query(`
       ALTER TABLE session ALTER auth_at SET NOT NULL, ALTER used_at SET NOT NULL`);
@@ -83,7 +89,7 @@ export class Password1764000000013 implements MigrationInterface {
       await db.query(`DROP TABLE ${table}`);
     }
     await db.query(`ALTER TABLE email_code DROP is_digits, DROP tries`);
-    await db.query(`ALTER TABLE session DROP auth_at, DROP used_at`);
+    await db.query(`ALTER TABLE session DROP auth_at, DROP used_at, DROP replaces`);
     await db.query(`
       ALTER TABLE account DROP verifier_set_at, DROP client_salt, DROP verify_hash_v2,
         DROP wrap_wrap_kb_v2`);

@@ -77,7 +77,7 @@ export class PasswordChangeService {
       }
       return {
         uid,
-        ...(await this.sessions.start(tx, uid)),
+        ...(await this.sessions.start(tx, uid, { replaces: kept ?? null })),
         ...(withKeys && (await this.sessions.fetchOf(tx, account, made.wrapKb))),
         verified: account.verifiedAt !== null,
       };
