@@ -69,6 +69,18 @@ it('mails a notice of a new sign-in to a verified address, and to no other', asy
   expect(of(body.uid)).toEqual([]);
 });
 
+it('shows the rest, however many wrong passwords strangers tried', async () => {
+  const { authorization, uid } = await aLife('203.0.113.1');
+  await server.db.query(
+    `INSERT INTO security_event (uid, name, verified, created_at)
+     SELECT $1, 'account.login.failure', true, $2 FROM generate_series(1, 300)`,
+    [uid, server.clock.now()],
+  );
+  const names = (await events(authorization)).map((event) => (event as { name: string }).name);
+  expect(names).toHaveLength(53);
+  expect(names).toEqual(expect.arrayContaining(['account.login', 'account.create']));
+});
+
 it('notes nothing of an address that nobody has', async () => {
   const count = async () => (await server.db.query<unknown[]>(`SELECT FROM security_event`)).length;
   const before = await count();

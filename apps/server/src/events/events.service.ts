@@ -15,6 +15,9 @@ import { familyOf, shortened } from './traces.ts';
 
 const LIFE_SECONDS = 90 * 86_400;
 const SHOWN_MAX = 200;
+/** What anybody can bring about must not push the rest off the list. */
+const BY_STRANGERS = `'account.login.failure', 'account.password_reset_requested'`;
+const SHOWN_BY_STRANGERS_MAX = 50;
 const PURGE_MS = 3_600_000;
 
 /** What happened to an account, for its owner alone: who, roughly from where, and with what. */
@@ -92,7 +95,11 @@ export class EventsService implements OnModuleInit, OnApplicationBootstrap, OnMo
       }[]
     >(
       `SELECT name, verified, network, agent, created_at AS "createdAt" FROM security_event
-        WHERE uid = $1 AND created_at > $2 ORDER BY id DESC LIMIT ${SHOWN_MAX}`,
+        WHERE uid = $1 AND created_at > $2
+          AND (name NOT IN (${BY_STRANGERS}) OR id IN
+            (SELECT id FROM security_event WHERE uid = $1 AND name IN (${BY_STRANGERS})
+              ORDER BY id DESC LIMIT ${SHOWN_BY_STRANGERS_MAX}))
+        ORDER BY id DESC LIMIT ${SHOWN_MAX}`,
       [uid, this.oldest()],
     );
     return rows.map(({ name, verified, network, agent, createdAt }) => ({

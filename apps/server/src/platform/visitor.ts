@@ -18,8 +18,7 @@ export const From = createParamDecorator((_: unknown, context: ExecutionContext)
   visitorOf(context.switchToHttp().getRequest<FastifyRequest>()),
 );
 
-/** The {@link Visitor} of a request, for a guard. */
-export function visitorOf(request: FastifyRequest): Visitor {
+function visitorOf(request: FastifyRequest): Visitor {
   return visitors.get(request.raw) ?? { client: 'unknown', agent: '' };
 }
 
