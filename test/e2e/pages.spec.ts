@@ -55,6 +55,28 @@ it('gives out no other file', async () => {
   }
 });
 
+it('shows a person who follows a link to nowhere a page, and a program a problem', async () => {
+  const asPerson = (path: string) =>
+    server.request().get(path).set('sec-fetch-mode', 'navigate').expect(404);
+  for (const path of ['/nowhere', '/settings/nowhere', '/pair']) {
+    const { headers, text } = await asPerson(path);
+    expect(headers['content-type']).toBe('text/html; charset=utf-8');
+    expect(headers['content-security-policy']).toMatch(
+      /default-src 'none'.*frame-ancestors 'none'/,
+    );
+    expect(text).toContain('<main><h1>Not Found</h1>');
+  }
+  expect((await asPerson('/auth/v1/nowhere')).body).toMatchObject({ errno: 116 });
+  const { headers } = await server.request().get('/nowhere').expect(404);
+  expect(headers['content-type']).toMatch('application/problem+json');
+  await server
+    .request()
+    .get('/style.css')
+    .expect(200)
+    .expect('content-type', /^text\/css/);
+  await server.request().get('/favicon.ico').expect(200).expect('content-type', 'image/svg+xml');
+});
+
 it('names its realm, the same at every time of asking', async () => {
   const ask = async () =>
     ServerDescription.parse((await server.request().get('/.well-known/lockstep')).body);

@@ -12,9 +12,10 @@ import {
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Failure, FinishInteraction, type InteractionDetails } from '#lib/protocol';
-import { Session, VerifiedSessionGuard } from '../accounts/session.guard.ts';
+import { Session } from '../accounts/session.guard.ts';
 import { AuthorityService } from './authority.service.ts';
 import { errors } from './oidc-provider.ts';
+import { SessionIfSentGuard } from './session-if-sent.guard.ts';
 
 const KEYS_JWE = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){4}$/;
 
@@ -45,10 +46,10 @@ export class InteractionController {
   @Post('finish')
   @HttpCode(200)
   @Header('cache-control', 'no-store')
-  @UseGuards(VerifiedSessionGuard)
+  @UseGuards(SessionIfSentGuard)
   async finish(
     @Param('id') id: string,
-    @Session() session: Session,
+    @Session() session: Session | undefined,
     @Body({ schema: FinishInteraction }) { consent, keys_jwe: keysJwe }: FinishInteraction,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -57,7 +58,12 @@ export class InteractionController {
     const interaction = await this.interaction(id, request, reply);
     if (!consent) {
       const refused = { error: 'access_denied', error_description: 'The account refused.' };
+      // Also of somebody who did not say who they are: they just go back.
       return { redirect: await provider.interactionResult(request.raw, reply.raw, refused) };
+    }
+    if (!session) throw new Failure('unauthenticated', 'A session must consent.');
+    if (!session.verified) {
+      throw new Failure('unverified-account', 'The address is not verified yet.');
     }
     const { params } = interaction;
     const wantsKeys = params.keys_jwk !== undefined;

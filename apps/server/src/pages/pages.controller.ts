@@ -44,7 +44,18 @@ export class PagesController {
     @Headers('accept-encoding') acceptEncoding: string | undefined,
     @Res() reply: FastifyReply,
   ): void {
-    this.files.sendAsset(reply, name, acceptEncoding);
+    this.files.sendAsset(reply, name, { acceptEncoding });
+  }
+
+  @Get('style.css')
+  style(@Res() reply: FastifyReply): void {
+    this.files.sendNamed(reply, '.css');
+  }
+
+  /** Where browsers look for it when a page names none. */
+  @Get('favicon.ico')
+  icon(@Res() reply: FastifyReply): void {
+    this.files.sendNamed(reply, '.svg');
   }
 
   @Get('.well-known/lockstep')

@@ -82,19 +82,29 @@ export class WebFilesService {
       .send(this.index);
   }
 
+  /** Sends the one style sheet, or the icon, under a name that stays: for pages that were not built. */
+  sendNamed(reply: FastifyReply, extension: '.css' | '.svg'): void {
+    const [name = ''] = [...this.assets.keys()].filter((asset) => extname(asset) === extension);
+    this.sendAsset(reply, name, { cacheControl: 'public, max-age=3600' });
+  }
+
   /**
    * Sends a script, a style or a picture. Its name changes with its content.
    *
    * @throws Failure `not-found`
    */
-  sendAsset(reply: FastifyReply, name: string, acceptEncoding = ''): void {
+  sendAsset(
+    reply: FastifyReply,
+    name: string,
+    { acceptEncoding = '', cacheControl = 'public, max-age=31536000, immutable' },
+  ): void {
     const asset = this.assets.get(name);
     if (!asset) throw new Failure('not-found', 'There is no such file.');
     const isZipped = /\bgzip\b/.test(acceptEncoding);
     void reply
       .headers({
         'content-type': asset.type,
-        'cache-control': 'public, max-age=31536000, immutable',
+        'cache-control': cacheControl,
         vary: 'accept-encoding',
         ...(isZipped && { 'content-encoding': 'gzip' }),
       })

@@ -29,7 +29,11 @@ export type ErrorFormats = readonly (readonly [prefix: string, ErrorFormat])[];
 export class FailureFilter implements ExceptionFilter {
   private readonly logger = new Logger('request');
 
-  constructor(private readonly formats: ErrorFormats) {}
+  constructor(
+    private readonly formats: ErrorFormats,
+    /** For a person who followed a link to nowhere; programs never say that they navigate. */
+    private readonly page: ErrorFormat,
+  ) {}
 
   catch(thrown: unknown, context: ArgumentsHost): void {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
@@ -52,9 +56,10 @@ export class FailureFilter implements ExceptionFilter {
       reply.raw.destroy();
       return;
     }
-    const format = this.formats.find(([prefix]) => path.startsWith(prefix))?.[1];
+    const [prefix, format] = this.formats.find(([start]) => path.startsWith(start)) ?? [];
     if (!format) throw thrown;
-    const { status, contentType, body, headers } = format(failure);
+    const isPerson = prefix === '/' && request.headers['sec-fetch-mode'] === 'navigate';
+    const { status, contentType, body, headers } = (isPerson ? this.page : format)(failure);
     void reply
       .status(status)
       // Also over what the handler was to say: a cache would go on giving out the refusal.

@@ -7,12 +7,12 @@ import type { ErrorFormat } from './failure.filter.ts';
 export const escapeHtml = (text: string): string =>
   text.replaceAll(/[&<>"']/g, (character) => `&#${character.codePointAt(0) ?? 0};`);
 
-/** No script, no style, no picture and no frame; forms may only be sent back to this server. */
+/** No script, no picture and no frame; forms may only be sent back to this server. */
 export const PAGE_POLICY =
-  "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+  "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /**
- * A page without script or style.
+ * A page without script, in the style of the web pages.
  *
  * @param title - plain text
  * @param body - HTML, in which the caller escaped whatever is not ours
@@ -23,9 +23,10 @@ export const page = (title: string, body: string): string =>
     '<html lang="en"><meta charset="utf-8">',
     '<meta name="viewport" content="width=device-width">',
     `<title>${escapeHtml(title)}</title>`,
-    `<h1>${escapeHtml(title)}</h1>`,
+    '<link rel="stylesheet" href="/style.css">',
+    `<main><h1>${escapeHtml(title)}</h1>`,
     body,
-    '</html>\n',
+    '</main></html>\n',
   ].join('\n');
 
 const pageHeaders = {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AttachedClient } from '#lib/protocol';
+import { AttachedClient, SecurityEvent } from '#lib/protocol';
 import { http, post } from './server.ts';
 import { bySession, type Session } from './session.ts';
 
@@ -20,16 +20,6 @@ export function signOutClient(session: Session, client: AttachedClient): Promise
   const json = { clientId, deviceId, sessionTokenId, refreshTokenId };
   return http.run(post('account/attached_client/destroy', json, bySession(session)));
 }
-
-const SecurityEvent = z.object({
-  name: z.string(),
-  /** Milliseconds since 1970. */
-  createdAt: z.number(),
-  ipAddr: z.string().nullish(),
-  userAgent: z.string().nullish(),
-});
-/** Something that happened to the account. */
-export type SecurityEvent = z.infer<typeof SecurityEvent>;
 
 /** What happened to the account, newest first. */
 export function securityEvents(session: Session): Promise<SecurityEvent[]> {

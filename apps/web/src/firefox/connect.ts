@@ -92,12 +92,18 @@ export async function connectFirefox(
     await endSession(account);
     return false;
   }
+  const { signedInUser } = await askFirefox('fxa_status', { service: 'sync' }, Status);
   const wantsSync = request.scope.split(' ').includes(OLD_SYNC);
   const sync = choice && { offeredEngines: choice.offered, declinedEngines: choice.declined };
   await expectOk('login', {
     ...{ uid, email, sessionToken, verified: true },
     services: wantsSync ? { sync: sync ?? {} } : {},
   });
+  if (signedInUser?.uid === uid) {
+    // It lost an earlier session of this account. Without this it would keep the id of a device that ended
+    // with it, and never register again.
+    await expectOk('change_password', { uid, email, sessionToken, verified: true });
+  }
   const { keys_jwk: keysJwk } = request;
   const keys: Record<string, ScopedKey> =
     keysJwk === undefined ? {} : await scopedKeys(account, request.client_id, request.scope);

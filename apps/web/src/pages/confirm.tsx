@@ -9,6 +9,10 @@ const POLL_MS = 2000;
 /** Nobody looks for a mail longer than that with the page open; a code typed later still works. */
 const POLLS_MAX = 900;
 
+/** The code that somebody typed, or that ends the link they pasted. */
+const codeIn = (typed: string): string =>
+  /[0-9a-f]{32}$/.exec(typed.trim().toLowerCase())?.[0] ?? typed.trim();
+
 /** Waits for the address to be confirmed: by the code typed here, or by the link, opened anywhere. */
 export function Confirm(props: { account: Opened; onConfirmed: () => Promise<void> }) {
   const words = strings.confirm;
@@ -45,7 +49,7 @@ export function Confirm(props: { account: Opened; onConfirmed: () => Promise<voi
       <Form
         onSubmit={() => {
           attempt.run(async () => {
-            await confirmAddress(account.uid, code.value.trim().toLowerCase());
+            await confirmAddress(account.uid, codeIn(code.value));
             await props.onConfirmed();
           });
         }}

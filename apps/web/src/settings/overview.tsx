@@ -122,7 +122,7 @@ function RecoveryKeySection({ session }: { session: Session }) {
     <section>
       <h2>{words.title}</h2>
       <Problem text={exists.problem} />
-      <p>{exists.value === true ? words.exists : words.missing}</p>
+      {exists.value !== undefined && <p>{exists.value ? words.exists : words.missing}</p>}
       <Link to="/settings/recovery_key" class="button">
         {exists.value === true ? words.replace : words.make}
       </Link>
@@ -143,7 +143,7 @@ function ActivitySection({ session }: { session: Session }) {
       <ul class="list">
         {events.value?.slice(0, EVENTS_SHOWN).map((event, i) => (
           <li key={i}>
-            <strong>{words.names[event.name] ?? event.name}</strong>
+            <strong>{words.names[event.name]}</strong>
             <span class="quiet">
               {[when(event.createdAt), event.userAgent, event.ipAddr].filter(Boolean).join(' · ')}
             </span>

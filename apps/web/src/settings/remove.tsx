@@ -18,6 +18,7 @@ export function Remove({ session }: { session: Session }) {
   );
   return (
     <Page name="delete" title={words.title}>
+      <p>{words.account(session.email)}</p>
       <p>{words.what}</p>
       <Form
         onSubmit={() => {
@@ -49,7 +50,7 @@ export function Remove({ session }: { session: Session }) {
         />
         <Problem text={attempt.problem} />
         <button id="delete" type="submit" class="danger" aria-disabled={attempt.busy}>
-          {words.button(session.email)}
+          {words.button}
         </button>
       </Form>
       <p class="hint">

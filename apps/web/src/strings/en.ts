@@ -1,3 +1,5 @@
+import type { SecurityEventName } from '#lib/protocol';
+
 /** The words for what Firefox can sync, by its engine's name. */
 const engines: Readonly<Record<string, string>> = {
   addons: 'Add-ons',
@@ -231,6 +233,7 @@ export const en = {
         'account.login.failure': 'Somebody typed a wrong password',
         'account.email_verified': 'The address was confirmed',
         'account.password_changed': 'The password was changed',
+        'account.password_reset_requested': 'Somebody asked for a code to reset the password',
         'account.password_reset': 'The password was reset by mail',
         'account.recovery_key_added': 'A recovery key was made',
         'account.recovery_key_used': 'The recovery key was used',
@@ -238,7 +241,7 @@ export const en = {
         'device.connected': 'A device was connected',
         'device.removed': 'A device was signed out',
         'session.ended': 'A session ended',
-      } as Readonly<Record<string, string>>,
+      } satisfies Record<SecurityEventName, string>,
     },
     leave: {
       title: 'Leave',
@@ -250,7 +253,8 @@ export const en = {
       what: 'This deletes the account and everything that this server keeps for it: bookmarks, passwords, records, files, keys. It cannot be taken back. Devices keep their own copies.',
       sure: 'Delete all of it',
       notSure: 'Say first that all of it is to be deleted.',
-      button: (email: string) => `Delete ${email}`,
+      account: (email: string) => `The account is ${email}.`,
+      button: 'Delete the account',
     },
   },
   interaction: {
