@@ -3,6 +3,7 @@ import { deriveOldSyncKey, deriveScopedKey, fromHex } from '#lib/crypto';
 import { NEW_SESSION, OLD_SYNC, StorageToken, THUNDERBIRD_SYNC } from '#lib/protocol';
 import { type Account, bearerOf, signUp } from '../support/account.ts';
 import { anAddress, credentials, get, hawk, post } from '../support/account-api.ts';
+import { changePassword } from '../support/passwords.ts';
 import { storageClient } from '../support/storage.ts';
 import { TestServer } from '../support/test-server.ts';
 
@@ -372,7 +373,7 @@ describe('a code is not given', () => {
     ['for a blank scope', { scope: ' ' }, 163],
     ['for a token in the address', { response_type: 'token' }, 168],
     ['for a second factor', { acr_values: 'AAL2' }, 170],
-    ['without a state', { state: undefined }, 107],
+    ['without a state', { state: undefined }, 108],
     ['for a state without end', { state: 'x'.repeat(513) }, 107],
     ['with keys that are none', { keys_jwe: 'a.b.c' }, 107],
     ['with keys without end', { keys_jwe: `${JWE}${'t'.repeat(4096)}` }, 107],
@@ -426,7 +427,7 @@ describe('a code is worth nothing', () => {
     ['with the verifier of another', { code_verifier: pkce().verifier }, 175],
     ['with its own challenge as the verifier', { code_verifier: 'A'.repeat(43) }, 175],
     ['with a short verifier', { code_verifier: 'A'.repeat(42) }, 107],
-    ['without a verifier', { code_verifier: undefined }, 107],
+    ['without a verifier', { code_verifier: undefined }, 108],
     ['with another address', { redirect_uri: 'https://evil.example/' }, 167],
     ['when it is another', { code: 'nothing' }, 172],
     ['with U+0000', { code: 'a\u0000' }, 172],
@@ -619,9 +620,114 @@ describe('key data', () => {
     ]);
     const { body } = await ask(bob.authorization).expect(400);
     expect(body).toMatchObject({ errno: 164, authAt: expect.any(Number) });
+    // Nor does a session that a code brings along make the password fresher than it is.
     server.clock.advance(3);
+    const { session_token } = await phone(undefined, bob.authorization);
+    expect((await ask(bearerOf(session_token)).expect(400)).body.errno).toBe(164);
     await ask(await bob.another()).expect(200);
   });
+});
+
+describe('a new password', () => {
+  it('ends what phones hold, also what is being redeemed', async () => {
+    const bob = await signUp(server);
+    const held = await phone(undefined, bob.authorization);
+    const grant = await getCode({ client_id: FENIX, scope: 'profile' }, bob.authorization);
+    const changed = await changePassword(server, bob, 'another password');
+    expect((await refresh(held.refresh_token).expect(401)).body.errno).toBe(110);
+    await verify(held.access_token).expect(400);
+    await get(server, 'session/status', bearerOf(held.session_token)).expect(401);
+    expect((await redeem(grant, { client_id: FENIX }).expect(400)).body.errno).toBe(172);
+    // The page hands the new session on, and the phone gets new tokens by it.
+    const asked = { grant_type: 'fxa-credentials', client_id: FENIX, access_type: 'offline' };
+    const session = bearerOf(changed.sessionToken);
+    const again = await askToken({ ...asked, scope: `profile ${OLD_SYNC}` }, session).expect(200);
+    await refresh(again.body.refresh_token as string).expect(200);
+  });
+
+  it('never leaves a session that was brought along while it was set', async () => {
+    const bob = await signUp(server);
+    const grants = await Promise.all(
+      Array.from({ length: 6 }, () =>
+        getCode({ client_id: FENIX, scope: `profile ${NEW_SESSION}` }, bob.authorization),
+      ),
+    );
+    const { sessionToken } = await (async () => {
+      const redeemed = Promise.all(grants.map((grant) => redeem(grant, { client_id: FENIX })));
+      const changed = await changePassword(server, bob, 'another password');
+      for (const { status } of await redeemed) expect([200, 400, 401]).toContain(status);
+      return changed;
+    })();
+    const left = await server.db.query(`SELECT id FROM session WHERE uid = $1`, [bob.uid]);
+    const { body } = await get(server, 'account/sessions', bearerOf(sessionToken)).expect(200);
+    expect(left).toHaveLength((body as unknown[]).length);
+    const tokens = `SELECT 1 FROM oidc WHERE payload->>'accountId' = $1 AND model <> 'Grant'`;
+    expect(await server.db.query(tokens, [bob.uid])).toEqual([]);
+  });
+});
+
+describe('a body that is none', () => {
+  const routes = ['oauth/authorization', 'oauth/token', 'oauth/destroy', 'oauth/verify'];
+  it.each(routes.flatMap((route) => [`/auth/v1/${route}`, `/${route.replace('/', '/v1/')}`]))(
+    'is refused at %s, in whatever way it is none',
+    async (path) => {
+      for (const text of [
+        ...['', '{', 'null', '[]', '"x"', '1', '[{"token":"x"}]', '{"token":{}}', '{"token":[]}'],
+        ...['{"grant_type":null}', '{"grant_type":["refresh_token"]}', '{"client_id":5}'],
+        '{"__proto__":{"grant_type":"refresh_token"}}',
+        JSON.stringify({ grant_type: 'refresh_token', client_id: FENIX, refresh_token: {} }),
+        JSON.stringify({ grant_type: 'authorization_code', client_id: 'a\u0000', code: 'x' }),
+        JSON.stringify({ token: 'x'.repeat(200_000) }),
+      ]) {
+        const request = server.request().post(path).set('authorization', alice.authorization);
+        const { status, body } = await request.type('application/json').send(text);
+        // Nothing to destroy is destroyed.
+        const isNothing = path.endsWith('destroy') && status === 200;
+        const shown = isNothing || status === 413 ? 400 : status;
+        expect([path, text.slice(0, 60), shown]).toEqual([path, text.slice(0, 60), 400]);
+        if (!isNothing) expect(body).toMatchObject({ code: status, errno: expect.any(Number) });
+      }
+      const type = 'text/plain';
+      const other = await server.request().post(path).type(type).send('grant_type=x');
+      expect([400, 401, 415]).toContain(other.status);
+    },
+  );
+
+  it('is refused as a form wherever forms are not taken', async () => {
+    const request = server.request().post('/auth/v1/oauth/authorization').type('form');
+    const form = request.set('authorization', alice.authorization).send({ client_id: FIREFOX });
+    expect((await form.expect(415)).body.errno).toBe(107);
+  });
+});
+
+it('decides who ends, refreshes and exchanges one token at once without a fault', async () => {
+  const { refresh_token } = await phone('profile:email');
+  const exchange = () =>
+    askToken({
+      ...{ grant_type: EXCHANGE, client_id: FENIX, subject_token: refresh_token },
+      ...{ subject_token_type: REFRESH_TYPE, scope: 'profile' },
+    });
+  const answers = await Promise.all([
+    ...Array.from({ length: 4 }, () => refresh(refresh_token)),
+    ...Array.from({ length: 4 }, exchange),
+    ...Array.from({ length: 2 }, () => destroy({ refresh_token })),
+  ]);
+  for (const { status } of answers) expect([200, 401]).toContain(status);
+  await refresh(refresh_token).expect(401);
+});
+
+it('leaves nothing of a grant that is revoked while it is widened', async () => {
+  const bob = await anAccount();
+  const { refresh_token } = await phone('profile:email', bob.authorization);
+  await Promise.all([
+    askToken({
+      ...{ grant_type: EXCHANGE, client_id: FENIX, subject_token: refresh_token },
+      ...{ subject_token_type: REFRESH_TYPE, scope: 'profile' },
+    }),
+    post(server, 'session/destroy', {}, bob.authorization),
+  ]);
+  const rows = `SELECT model FROM oidc WHERE payload->>'accountId' = $1`;
+  expect(await server.db.query(rows, [bob.uid])).toEqual([]);
 });
 
 it('gives an account so many codes, and then says when to come again', async () => {
