@@ -178,27 +178,4 @@ export class FirefoxAccount {
        await told;`,
     );
   }
-
-  /** Signs up or in by the code that Firefox itself has for onepw, without a page. */
-  ownCode(act: 'signUp' | 'signIn', email: string, password: string): Promise<OwnCodeSignIn> {
-    return this.firefox.inside(
-      `const { FxAccountsClient } = load('resource://gre/modules/FxAccountsClient.sys.mjs');
-       const { CommonUtils } = load('resource://services-common/utils.sys.mjs');
-       const { CryptoUtils } = load('moz-src:///services/crypto/modules/utils.sys.mjs');
-       const client = new FxAccountsClient();
-       const answer = await client[act](email, password, true);
-       const { uid, sessionToken } = answer;
-       const { wrapKB } = await client.accountKeys(answer.keyFetchToken);
-       const kB = CryptoUtils.xor(CommonUtils.hexToBytes(answer.unwrapBKey), wrapKB);
-       return { uid, sessionToken, kB: CommonUtils.bytesAsHex(kB) };`,
-      { act, email, password },
-    );
-  }
-}
-
-/** kB in hex. */
-interface OwnCodeSignIn {
-  uid: string;
-  sessionToken: string;
-  kB: string;
 }

@@ -121,11 +121,6 @@ export class Firefox {
     await Promise.all([...Firefox.running].map((firefox) => firefox.kill()));
   }
 
-  /** Of its main process. */
-  get pid(): number {
-    return this.process.pid ?? 0;
-  }
-
   /**
    * Runs a script in the browser itself, with all that its own code may do.
    *
@@ -188,23 +183,10 @@ export class Firefox {
     }
   }
 
-  /** As a person does, by the menu; the profile goes with it. */
-  async quit(): Promise<void> {
-    if (!Firefox.running.has(this)) return;
-    const quit = this.marionette.send('Marionette:Quit', { flags: ['eForceQuit'] });
-    await Promise.race([quit.catch(() => undefined), this.ended]);
-    await this.ended;
-    await this.leave();
-  }
-
-  /** At once. */
+  /** Ends it at once; the profile goes with it. */
   async kill(): Promise<void> {
     this.process.kill('SIGKILL');
     await this.ended;
-    await this.leave();
-  }
-
-  private async leave(): Promise<void> {
     Firefox.running.delete(this);
     this.marionette.close();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });

@@ -74,7 +74,8 @@ export class Library {
   async forgetLogins(origin: string): Promise<void> {
     await this.firefox.inside(
       `for (const login of await Services.logins.searchLoginsAsync({ origin })) {
-         await Services.logins.removeLoginAsync(login);
+         if (Services.logins.removeLoginAsync) await Services.logins.removeLoginAsync(login);
+         else Services.logins.removeLogin(login); // 140
        }`,
       { origin },
     );
