@@ -170,3 +170,17 @@ it('ends a session that was idle for four weeks, unless a device is registered i
   await get(server, 'session/status', used.authorization).expect(200);
   await get(server, 'session/status', device.authorization).expect(200);
 });
+
+it('tells monitors that it is there, and gives random bytes', async () => {
+  const ask = (path: string) => server.request().get(path).expect(200);
+  for (const root of ['/auth', '/auth/v1']) {
+    expect((await ask(root)).body).toMatchObject({ version: '1' });
+    expect((await ask(`${root}/__version__`)).body).toMatchObject({ version: '1' });
+    for (const beat of ['__heartbeat__', '__lbheartbeat__']) {
+      expect((await ask(`${root}/${beat}`)).body).toEqual({});
+    }
+  }
+  const one = (await post(server, 'get_random_bytes', {}).expect(200)).body.data as string;
+  expect(one).toMatch(/^[0-9a-f]{64}$/);
+  expect((await post(server, 'get_random_bytes', {}).expect(200)).body.data).not.toBe(one);
+});

@@ -18,6 +18,7 @@ import { KeyFetchTokenEntity } from './key-fetch-token.entity.ts';
 import { KeyFetchStrategy } from './key-fetch.guard.ts';
 import { PasswordsService } from './passwords.service.ts';
 import { SecurityEventsController } from './security-events.controller.ts';
+import { ServiceInfoController } from './service-info.controller.ts';
 import { SessionEntity } from './session.entity.ts';
 import { SessionStrategy } from './session.guard.ts';
 import { SessionsController } from './sessions.controller.ts';
@@ -46,6 +47,7 @@ import { VerificationService } from './verification.service.ts';
     SecurityEventsController,
     SessionsController,
     UnblockController,
+    ServiceInfoController,
   ],
   providers: [
     AccountsService,

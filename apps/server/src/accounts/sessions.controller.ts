@@ -1,5 +1,7 @@
 import { Body, Controller, Get, HttpCode, Post, Query, UseGuards } from '@nestjs/common';
 import { Login, type Reauthenticated, type SignedIn, VerifySessionCode } from '#lib/protocol';
+import { LimitsService } from '../limits/limits.service.ts';
+import { From, type Visitor } from '../platform/visitor.ts';
 import { AccountsService } from './accounts.service.ts';
 import { Session, SessionGuard } from './session.guard.ts';
 import { SessionsService } from './sessions.service.ts';
@@ -13,6 +15,7 @@ export class SessionsController {
     private readonly accounts: AccountsService,
     private readonly sessions: SessionsService,
     private readonly verification: VerificationService,
+    private readonly limits: LimitsService,
   ) {}
 
   @Get('session/status')
@@ -34,9 +37,13 @@ export class SessionsController {
   reauth(
     @Session() session: Session,
     @Body({ schema: Login }) asked: Login,
+    @From() { client }: Visitor,
     @Query('keys') keys?: string,
   ): Promise<Reauthenticated> {
-    return this.accounts.reauthenticate(session, asked, keys === 'true');
+    const charged = { client, account: asked.email };
+    return this.limits.guess('login', charged, () =>
+      this.accounts.reauthenticate(session, asked, keys === 'true'),
+    );
   }
 
   @Post('session/duplicate')
@@ -58,7 +65,11 @@ export class SessionsController {
 
   @Post('session/resend_code')
   @HttpCode(200)
-  async resendCode(@Session() session: Session): Promise<Record<string, never>> {
+  async resendCode(
+    @Session() session: Session,
+    @From() { client }: Visitor,
+  ): Promise<Record<string, never>> {
+    await this.limits.spend('mail', { client, account: session.email });
     if (!session.verified) await this.verification.mailDigits(session.uid, session.email);
     return {};
   }
