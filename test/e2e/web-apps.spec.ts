@@ -43,7 +43,7 @@ describeWeb('The pages, where an app or a Firefox asks', () => {
     const { url, ...rest } = authorizationUrl(server, asked);
     await visitor.open(url.href);
     const comesBack = async () => {
-      await visitor.page.waitForURL((at) => at.href.startsWith(callback), { timeout: 10_000 });
+      await visitor.page.waitForURL((at) => at.href.startsWith(callback));
       return new URL(visitor.page.url()).searchParams;
     };
     return { visitor, comesBack, ...rest };

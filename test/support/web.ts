@@ -8,6 +8,9 @@ const CHROMIUM = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
 /** Where `npm run shots` wants its pictures; otherwise none are made. */
 const SHOTS = process.env.SHOTS;
 
+/** No page takes as long; a test fails before Jest gives it up, and says where. */
+const WAIT_MS = 12_000;
+
 /** `describe` where a Chromium is installed; elsewhere it says so and skips. */
 export const describeWeb = ((name: string, tests: () => void) => {
   if (existsSync(CHROMIUM)) {
@@ -44,6 +47,7 @@ export class Visitor {
 
   static async at(server: TestServer, browser: Browser): Promise<Visitor> {
     const context = await browser.newContext({ locale: 'en-GB' });
+    context.setDefaultTimeout(WAIT_MS);
     const visitor = new Visitor(server, context, await context.newPage());
     await context.exposeFunction('complain', (text: string) => visitor.complaints.push(text));
     await context.addInitScript(() => {
@@ -68,12 +72,12 @@ export class Visitor {
 
   /** Waits for one of the pages, by its name. */
   async sees(name: string): Promise<void> {
-    await this.page.waitForSelector(`main[data-page="${name}"]`, { timeout: 10_000 });
+    await this.page.waitForSelector(`main[data-page="${name}"]`);
   }
 
   /** Waits for a message, good or bad, and returns it. */
   async reads(kind: '.problem' | '.note'): Promise<string> {
-    return (await this.page.waitForSelector(kind, { timeout: 10_000 })).innerText();
+    return (await this.page.waitForSelector(kind)).innerText();
   }
 
   /** Types into fields, by their ids, and presses a button. */
