@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { deriveOldSyncKey, deriveScopedKey, fromHex } from '#lib/crypto';
 import { NEW_SESSION, OLD_SYNC, StorageToken, THUNDERBIRD_SYNC } from '#lib/protocol';
+import { ClientsService } from '../../apps/server/src/oauth/clients.service.ts';
 import { type Account, bearerOf, signUp } from '../support/account.ts';
 import { anAddress, credentials, get, hawk, post } from '../support/account-api.ts';
 import { changePassword } from '../support/passwords.ts';
@@ -105,7 +106,21 @@ describe('discovery', () => {
     }
   });
 
-  it('knows the browsers, and keeps what the operator made of one', async () => {
+  it('keeps what the operator made of a browser, also at the next start', async () => {
+    const name = async () => (await get(server, `oauth/client/${IOS}`).expect(200)).body.name;
+    await server.db.query(
+      `UPDATE oauth_client SET metadata = jsonb_set(metadata, '{client_name}', '"Foxes"')
+        WHERE id = $1`,
+      [IOS],
+    );
+    await server.app.get(ClientsService).seed();
+    expect(await name()).toBe('Foxes');
+    await server.db.query(`DELETE FROM oauth_client WHERE id = $1`, [IOS]);
+    await server.app.get(ClientsService).seed();
+    expect(await name()).toBe('Firefox for iOS');
+  });
+
+  it('knows the browsers', async () => {
     const client = async (id: string) =>
       (await server.request().get(`/oauth/v1/client/${id}`).expect(200)).body;
     expect(await client(FIREFOX)).toEqual({
@@ -446,6 +461,14 @@ describe('a code is worth nothing', () => {
     const grant = await getCode();
     expect((await redeem(grant, {}, bob.authorization).expect(400)).body.errno).toBe(173);
     await redeem(grant, {}, alice.authorization).expect(200);
+  });
+
+  it('with credentials that are no session’s', async () => {
+    const grant = await getCode();
+    for (const authorization of [`Bearer fxs_${'0'.repeat(64)}`, 'Bearer x', 'Basic eDp4']) {
+      expect((await redeem(grant, {}, authorization).expect(401)).body.errno).toBe(110);
+    }
+    await redeem(grant).expect(200);
   });
 
   it('a second time, and then neither is what the first time gave', async () => {

@@ -2,6 +2,8 @@ import { deflateSync } from 'node:zlib';
 import { AVATAR_BYTES_MAX } from '#lib/protocol';
 import { type Account, signUp, tokenFor } from '../support/account.ts';
 import { post } from '../support/account-api.ts';
+import { device } from '../support/devices.ts';
+import { Subscriber, TestPushService } from '../support/push-service.ts';
 import { TestServer } from '../support/test-server.ts';
 
 let server: TestServer;
@@ -330,6 +332,41 @@ describe('a picture', () => {
     await server.db.query(`DELETE FROM account WHERE uid = $1`, [bob.uid]);
     expect((await see(body.url as string)).status).toBe(404);
   });
+});
+
+it('tells the devices of the account what changed, and nobody else', async () => {
+  const service = await TestPushService.start();
+  const told = await TestServer.start({ PUSH_HOSTS_ALLOWED: '127.0.0.1' });
+  try {
+    const bob = await signUp(told);
+    const subscribers = await Promise.all(
+      [bob, await signUp(told)].map(async (account) => {
+        const subscriber = new Subscriber();
+        await device(told, account, subscriber.subscription(service.at()));
+        return subscriber;
+      }),
+    );
+    const asked = { grant_type: 'fxa-credentials', client_id: PAGES, scope: 'profile:write' };
+    const { body } = await post(told, 'oauth/token', asked, bob.authorization).expect(200);
+    const authorization = `Bearer ${body.access_token as string}`;
+    const at = (path: string) => `/profile/v1/${path}`;
+    const changes = [
+      () => told.request().post(at('display_name')).send({ displayName: 'Bob' }),
+      () => told.request().post(at('avatar/upload')).type('image/png').send(png()),
+      () => told.request().delete(at('avatar')),
+    ];
+    for (const change of changes) {
+      expect((await change().set({ authorization })).status).toBeLessThan(300);
+      const message = await service.next();
+      expect(JSON.parse(subscribers[0]?.open(message.body) ?? '')).toEqual({
+        ...{ version: 1, command: 'fxaccounts:profile_updated' },
+      });
+    }
+    expect(service.got).toHaveLength(changes.length);
+  } finally {
+    await told.stop();
+    await service.close();
+  }
 });
 
 it('answers with the profile server’s errors where there is nothing', async () => {

@@ -3,12 +3,13 @@ import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
 import { AVATAR_BYTES_MAX, Failure } from '#lib/protocol';
 import { AccountsModule } from '../accounts/accounts.module.ts';
+import { DevicesModule } from '../devices/devices.module.ts';
 import { routeOf } from '../platform/requests.ts';
 import { ProfileController } from './profile.controller.ts';
 import { ProfileService } from './profile.service.ts';
 
 @Module({
-  imports: [AccountsModule],
+  imports: [AccountsModule, DevicesModule],
   controllers: [ProfileController],
   providers: [ProfileService],
 })

@@ -3,6 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import { type Avatar, AVATAR_BYTES_MAX, Failure, type Profile, scopesImply } from '#lib/protocol';
 import { AccountsService } from '../accounts/accounts.service.ts';
+import { DeviceMessagesService } from '../devices/device-messages.service.ts';
 import type { Grant } from '../oauth/bearer.guard.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
@@ -14,6 +15,7 @@ export class ProfileService {
   constructor(
     @InjectDataSource() private readonly db: DataSource,
     private readonly accounts: AccountsService,
+    private readonly messages: DeviceMessagesService,
     private readonly clock: Clock,
     private readonly config: Config,
   ) {}
@@ -59,6 +61,7 @@ export class ProfileService {
          SET display_name = excluded.display_name, changed_at = excluded.changed_at`,
       [uid, name === '' ? null : name, this.clock.now()],
     );
+    await this.messages.profileUpdated(uid);
   }
 
   async avatar(uid: string): Promise<Avatar> {
@@ -80,6 +83,7 @@ export class ProfileService {
       );
       await this.noteChange(tx, uid);
     });
+    await this.messages.profileUpdated(uid);
     return this.toAvatar(id);
   }
 
@@ -96,6 +100,7 @@ export class ProfileService {
       if (rows.length === 0) throw noPicture();
       await this.noteChange(tx, uid);
     });
+    await this.messages.profileUpdated(uid);
   }
 
   /** @throws Failure `not-found` */
