@@ -225,14 +225,14 @@ describe('what a device is told', () => {
 
   it.each([
     ['a list', { to: 'all', payload: [] }],
-    ['no payload', { to: 'all' }],
+    ['no payload', { to: 'all' }, 108],
     ['a large payload', { to: 'all', payload: { x: 'y'.repeat(3072) } }],
     ['everybody', { to: 'everybody', payload: {} }],
     ['an id that is none', { to: ['x'], payload: {} }],
     ['more devices than there are', { to: Array<string>(101).fill('0'.repeat(32)), payload: {} }],
     ['a time below zero', { to: 'all', payload: {}, TTL: -1 }],
-  ])('refuses to notify with %s', async (_, body) => {
-    expect((await notify(alice.authorization, body).expect(400)).body.errno).toBe(107);
+  ])('refuses to notify with %s', async (_, body, errno = 107) => {
+    expect((await notify(alice.authorization, body).expect(400)).body.errno).toBe(errno);
   });
 
   it('refuses a body beyond all measure with 113', async () => {
@@ -355,7 +355,7 @@ describe('a push address', () => {
       if (name === 'mixed6.example.org') return ['8.8.8.8', 'fd00::1'];
       if (name === 'mapped.example.org') return ['0:0:0:0:0:ffff:7f00:1'];
       if (name === 'turning.example.org') return n === 0 ? ['3ffe::1'] : ['127.0.0.1', '::1'];
-      return [];
+      return name === 'push.example.org' ? ['127.0.0.1'] : [];
     });
     dns.setServers([names.server]);
   });
@@ -437,6 +437,19 @@ describe('a push address', () => {
       expect(await isExpired(bob, to.id, plain)).toBe(true);
       expect(service.connections).toBe(before);
     }
+  });
+
+  it('is connected to at the address that was checked, under its own name', async () => {
+    const host = 'push.example.org';
+    const other = await TestServer.start({ PUSH_HOSTS_ALLOWED: host });
+    const account = await signUp(other);
+    const to = await subscribed(account, service.at(host), other);
+    const { body } = await invoke(other, account.authorization, tab(to.id)).expect(200);
+    expect(body).toEqual({ enqueued: true, notified: true });
+    expect(service.got.at(-1)).toMatchObject({
+      ...{ path: to.path, headers: { host: `${host}:${service.port}` } },
+    });
+    await other.stop();
   });
 
   it('is resolved once, so that a second answer changes nothing', async () => {

@@ -200,7 +200,9 @@ export class DevicesService {
 
   private fresh({ name, type }: PutDevice) {
     if (typeof name !== 'string' || !type) {
-      throw new Failure('invalid-parameter', 'A new device needs a name and a type.');
+      throw new Failure('invalid-parameter', 'A new device needs a name and a type.', {
+        extra: { errno: 108, param: type ? 'name' : 'type' },
+      });
     }
     return {
       ...{ id: randomBytes(16).toString('hex'), name, type, availableCommands: {} },

@@ -72,10 +72,13 @@ export async function addressesOf(
 ): Promise<Address[] | undefined> {
   const family = isIP(host);
   const isAllowed = allowed.has(host);
-  let found: Address[];
+  let found: Address[] = [];
   if (family === 4 || family === 6) found = [{ address: host, family }];
-  else if (isAllowed) found = (await dns.lookup(host, { all: true })) as Address[];
-  else found = await resolve(host);
+  else if (host.includes('.')) found = await resolve(host);
+  // A name inside may stand in a file of the machine.
+  if (isAllowed && found.length === 0) {
+    found = (await dns.lookup(host, { all: true })) as Address[];
+  }
   return isAllowed || found.every(({ address }) => isPublic(address)) ? found : undefined;
 }
 
