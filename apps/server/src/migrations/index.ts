@@ -14,8 +14,8 @@ import { Password1764000000013 } from './1764000000013-password.ts';
 import { Device1764000000014 } from './1764000000014-device.ts';
 import { OAuthProfile1764000000015 } from './1764000000015-oauth-profile.ts';
 import { AccountSafety1764000000016 } from './1764000000016-account-safety.ts';
-import { StorageFaster1764000000020 } from './1764000000020-storage-faster.ts';
 import { Deletion1764000000017 } from './1764000000017-deletion.ts';
+import { StorageFaster1764000000020 } from './1764000000020-storage-faster.ts';
 
 /** In the order they run. A published migration is never edited: add the next one. */
 export const migrations = [
@@ -35,6 +35,6 @@ export const migrations = [
   Device1764000000014,
   OAuthProfile1764000000015,
   AccountSafety1764000000016,
-  StorageFaster1764000000020,
   Deletion1764000000017,
+  StorageFaster1764000000020,
 ];
