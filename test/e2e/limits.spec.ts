@@ -143,7 +143,7 @@ describe('wrong passwords', () => {
   });
 
   it('are answered for an address that nobody has as for one that somebody has', async () => {
-    await start('login.pair=2/300,login.account=4/300,guess.account=1/300');
+    await start('login.pair=2/300,login.account=4/300,guess.pair=1/300');
     const known = await anAccount();
     const unknown = credentials(anAddress());
     const journey = async (who: { email: string }) => {
@@ -235,6 +235,25 @@ describe('an account that many clients attack', () => {
   });
 });
 
+describe('one stranger', () => {
+  it('cannot use up for the owner what lets the owner in', async () => {
+    await start('guess.client=none,mail.client=none,reset.client=none,login.client=none');
+    const { email, authPW, uid } = await anAccount();
+    for (let i = 0; i < 40; i++) {
+      await from(stranger, 'account/login/send_unblock_code', { email });
+      await from(stranger, 'password/forgot/send_otp', { email });
+      await login(stranger, { ...wrong({ email }), unblockCode: '22222222' });
+      await login(stranger, wrong({ email }));
+    }
+    await login(stranger, { email, authPW }).expect(429);
+    await from(owner, 'password/forgot/send_otp', { email }).expect(200);
+    await from(owner, 'account/login/send_unblock_code', { email }).expect(200);
+    const code = await unblockCode(uid);
+    await login(owner, { email, authPW, unblockCode: code }).expect(200);
+    await login(owner, { email, authPW }).expect(200);
+  });
+});
+
 describe('credential stuffing', () => {
   it('at 50 a second keeps neither the owner out nor the server from answering', async () => {
     await start('');
@@ -315,7 +334,7 @@ describe('the configuration', () => {
     ]);
     expect(Config.from({ BUDGETS: 'mail.client=none' }).limits.budgets).toMatchObject({
       'mail.client': undefined,
-      'mail.account': { count: 10, seconds: 3600 },
+      'mail.account': { count: 30, seconds: 3600 },
     });
   });
 });

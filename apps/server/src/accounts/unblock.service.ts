@@ -43,7 +43,7 @@ export class UnblockService {
     const charged = { client: from.client, account: email };
     const check = () => this.note(email, from, signIn);
     if (unblockCode === undefined) return this.limits.guess('login', charged, check);
-    await this.limits.guess('guess', charged, () => this.use(email, unblockCode));
+    await this.limits.guess('unblock', charged, () => this.use(email, unblockCode));
     return check();
   }
 
@@ -93,7 +93,7 @@ export class UnblockService {
 
   /** The one who got the code did not ask for it: it is good no more. */
   async reject(uid: string, code: string, { client }: Visitor): Promise<void> {
-    await this.limits.guess('guess', { client, account: uid }, () => this.take(uid, code));
+    await this.limits.guess('unblock', { client, account: uid }, () => this.take(uid, code));
   }
 
   private async use(email: string, code: string): Promise<void> {

@@ -18,12 +18,16 @@ const kinds = {
   'sign-up': ['sign-up.client'],
   status: ['status.client'],
   login: ['login.client', 'login.pair', 'login.account'],
-  reset: ['reset.client', 'reset.account'],
-  mail: ['mail.client', 'mail.account'],
-  guess: ['guess.client', 'guess.account'],
+  reset: ['reset.client', 'reset.pair', 'reset.account'],
+  mail: ['mail.client', 'mail.pair', 'mail.account'],
+  guess: ['guess.client', 'guess.pair', 'guess.account'],
+  // Nobody guesses 40 bits; and this is the way in when others have used up the account's budgets.
+  unblock: ['guess.client', 'guess.pair'],
   authorize: ['authorize.account'],
 } as const satisfies Record<string, BudgetName[]>;
 export type LimitKind = keyof typeof kinds;
+/** Those that are charged for what was wrong alone. */
+type GuessKind = 'login' | 'guess' | 'unblock';
 
 /** Those that wait longer each time, up to a day. A stranger's tries do not count on them. */
 const growing: ReadonlySet<BudgetName> = new Set(['login.pair']);
@@ -103,7 +107,7 @@ export class LimitsService implements OnApplicationBootstrap, OnModuleDestroy {
    *
    * @throws Failure `too-many-requests`, and what `work` throws
    */
-  async guess<T>(kind: 'login' | 'guess', charged: Charged, work: () => Promise<T>): Promise<T> {
+  async guess<T>(kind: GuessKind, charged: Charged, work: () => Promise<T>): Promise<T> {
     await this.spend(kind, charged);
     try {
       const done = await work();
@@ -118,13 +122,10 @@ export class LimitsService implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** @param isRight - the pair has shown that it knows: its wrong guesses are forgotten */
-  private async giveBack(
-    kind: 'login' | 'guess',
-    charged: Charged,
-    isRight: boolean,
-  ): Promise<void> {
+  private async giveBack(kind: GuessKind, charged: Charged, isRight: boolean): Promise<void> {
     const ids = await Promise.all(kinds[kind].map((name) => this.idOf(name, charged)));
-    const pair = kind === 'login' && isRight ? await this.idOf('login.pair', charged) : '';
+    const known = kind === 'login' ? 'login.pair' : 'guess.pair';
+    const pair = isRight ? await this.idOf(known, charged) : '';
     await this.db.query(
       `UPDATE budget SET spent = CASE WHEN id = $2 THEN 0 ELSE GREATEST(spent - 1, 0) END,
               strikes = CASE WHEN id = $2 THEN 0 ELSE strikes END

@@ -20,12 +20,15 @@ const defaults = {
   'login.pair': { count: 5, seconds: 300 },
   'login.account': { count: 50, seconds: 3600 },
   'reset.client': { count: 20, seconds: 3600 },
-  'reset.account': { count: 5, seconds: 3600 },
+  'reset.pair': { count: 5, seconds: 3600 },
+  'reset.account': { count: 20, seconds: 3600 },
   'mail.client': { count: 30, seconds: 3600 },
-  'mail.account': { count: 10, seconds: 3600 },
+  'mail.pair': { count: 6, seconds: 3600 },
+  'mail.account': { count: 30, seconds: 3600 },
   // Wrong codes alone.
   'guess.client': { count: 30, seconds: 3600 },
-  'guess.account': { count: 10, seconds: 3600 },
+  'guess.pair': { count: 10, seconds: 3600 },
+  'guess.account': { count: 100, seconds: 3600 },
   'authorize.account': { count: 300, seconds: 3600 },
 } as const satisfies Record<string, Budget>;
 

@@ -16,6 +16,7 @@ import {
 } from '#lib/protocol';
 import { Session, VerifiedSessionGuard } from '../accounts/session.guard.ts';
 import { SessionIfSentGuard } from '../oauth/session-if-sent.guard.ts';
+import { EventsService } from '../events/events.service.ts';
 import { LimitsService } from '../limits/limits.service.ts';
 import { From, type Visitor } from '../platform/visitor.ts';
 import { AccountDestructionService } from './account-destruction.service.ts';
@@ -42,6 +43,7 @@ export class PasswordsController {
     private readonly resets: AccountResetService,
     private readonly destruction: AccountDestructionService,
     private readonly limits: LimitsService,
+    private readonly events: EventsService,
   ) {}
 
   @Post('password/change/start')
@@ -72,10 +74,11 @@ export class PasswordsController {
   @HttpCode(200)
   async sendOtp(
     @Body({ schema: ForgotPassword }) { email }: ForgotPassword,
-    @From() { client }: Visitor,
+    @From() from: Visitor,
   ): Promise<Record<string, never>> {
-    await this.limits.spend('reset', { client, account: email });
+    await this.limits.spend('reset', { client: from.client, account: email });
     await this.forgotten.mailDigits(email);
+    await this.events.record({ email }, 'account.password_reset_requested', from);
     return {};
   }
 
@@ -93,9 +96,10 @@ export class PasswordsController {
   @HttpCode(200)
   async sendCode(
     @Body({ schema: ForgotPassword }) { email }: ForgotPassword,
-    @From() { client }: Visitor,
+    @From() from: Visitor,
   ): Promise<ForgotCodeSent> {
-    await this.limits.spend('reset', { client, account: email });
+    await this.limits.spend('reset', { client: from.client, account: email });
+    await this.events.record({ email }, 'account.password_reset_requested', from);
     return this.forgotten.mailCode(email);
   }
 
