@@ -1,10 +1,14 @@
 import { rm } from 'node:fs/promises';
 import { join as joinPath } from 'node:path';
+import { audiences } from '#lib/protocol';
 import { DeletionsService } from '../../apps/server/src/deletion/deletions.service.ts';
 import { GoneStoresService } from '../../apps/server/src/sync/gone-stores.service.ts';
+import { credentials, post } from '../support/account-api.ts';
+import { mails, signUp, tokenFor } from '../support/account.ts';
 import { caller, join, randomId, type TestCaller } from '../support/caller.ts';
 import { Cluster, ClusterUser } from '../support/cluster.ts';
 import { at, filesApi, NEW } from '../support/files.ts';
+import { stretch } from '../support/passwords.ts';
 import type { TestServer } from '../support/test-server.ts';
 
 let cluster: Cluster;
@@ -141,6 +145,30 @@ it('erases stores on every node, files and their blobs, keys, deposits and token
     ...{ waiting: {}, tries: 1 },
     finishedAt: expect.any(Date) as Date,
   });
+});
+
+it('follows when its owner deletes an account, and tells him by mail', async () => {
+  const { front } = cluster;
+  const account = await signUp(front);
+  const { uid, email, authorization } = account;
+  await post(front, 'account/device', { name: 'desk', type: 'desktop' }, authorization).expect(200);
+  await post(front, 'account/login/send_unblock_code', { email }).expect(200);
+  await post(front, 'account/login', credentials(email)).expect(400);
+  await tokenFor(front, account, { scope: 'files offline_access', resource: audiences.files });
+  const who = await caller(front, { uid });
+  await upload(who, 'one');
+  await join(front, who);
+  const before = await traces(uid);
+  expect(before).toEqual(
+    expect.arrayContaining(['account', 'device', 'file', 'key_list', 'oidc', 'security_event']),
+  );
+
+  const { authPW } = await stretch(email, account.password);
+  await post(front, 'account/destroy', { email, authPW }, authorization).expect(200);
+  await deletions().settled();
+  const sent = (await mails(front)).filter((mail) => mail.includes(`X-Uid: ${uid}`));
+  expect(sent.at(-1)).toContain('Subject: Your account was deleted');
+  expect(await traces(uid)).toEqual(['deletion']);
 });
 
 it('lets nobody in by a token from before', async () => {
