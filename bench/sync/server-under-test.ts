@@ -50,6 +50,11 @@ export class ServerUnderTest {
     return this.server.url;
   }
 
+  /** Where its log and its mail are. */
+  get dataDir(): string {
+    return this.server.dataDir;
+  }
+
   get databaseUrl(): string {
     return this.database.url;
   }
