@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { deriveOldSyncKey, deriveScopedKey, fromHex } from '#lib/crypto';
 import { NEW_SESSION, OLD_SYNC, StorageToken, THUNDERBIRD_SYNC } from '#lib/protocol';
+import { OAuthProfile1764000000015 } from '../../apps/server/src/migrations/1764000000015-oauth-profile.ts';
 import { ClientsService } from '../../apps/server/src/oauth/clients.service.ts';
 import { type Account, bearerOf, signUp } from '../support/account.ts';
 import { anAddress, credentials, get, hawk, post } from '../support/account-api.ts';
@@ -118,6 +119,27 @@ describe('discovery', () => {
     await server.db.query(`DELETE FROM oauth_client WHERE id = $1`, [IOS]);
     await server.app.get(ClientsService).seed();
     expect(await name()).toBe('Firefox for iOS');
+  });
+
+  it('gives the Firefox of the first version what it may have now', async () => {
+    const old = await TestServer.start();
+    try {
+      const migration = new OAuthProfile1764000000015();
+      const runner = old.db.createQueryRunner();
+      await migration.down(runner);
+      const scope = `profile offline_access ${OLD_SYNC}`;
+      await old.db.query(
+        `UPDATE oauth_client SET metadata = metadata - 'trusted' || $2 WHERE id = $1`,
+        [FIREFOX, { scope }],
+      );
+      await migration.up(runner);
+      await runner.release();
+      await old.app.get(ClientsService).seed();
+      const { body } = await old.request().get(`/oauth/v1/client/${FIREFOX}`).expect(200);
+      expect(body.trusted).toBe(true);
+    } finally {
+      await old.stop();
+    }
   });
 
   it('knows the browsers', async () => {
@@ -592,6 +614,18 @@ describe('a resource server', () => {
     expect(await introspect(access_token)).toEqual({ active: false });
     await verify(access_token).expect(400);
   });
+});
+
+it('opens the profile and the store with one token that has both scopes', async () => {
+  const bob = await signUp(server);
+  const { access_token } = await phone(undefined, bob.authorization);
+  const authorization = `Bearer ${access_token}`;
+  const ask = (path: string) => server.request().get(path).set({ authorization });
+  await ask('/profile/v1/profile').expect(200);
+  const { kid } = deriveOldSyncKey(bob.kB, 1_700_000_000_000);
+  await ask('/token/1.0/sync/1.5').set('x-keyid', kid).expect(200);
+  // And nothing of ours.
+  await ask('/keys/v1/me').expect(401);
 });
 
 describe('the token server', () => {
