@@ -312,9 +312,11 @@ describe('a push service', () => {
 
   it('that talks without end is not listened to', async () => {
     const to = await subscribed(alice);
+    let written = 0;
     const closed = new Promise<void>((done) => {
       service.answer = (reply) => {
         const more = () => {
+          do written += 65_536;
           while (reply.write(Buffer.alloc(65_536)));
         };
         reply.writeHead(200).on('drain', more).on('close', done);
@@ -324,6 +326,7 @@ describe('a push service', () => {
     const { body } = await invoke(server, alice.authorization, tab(to.id));
     expect(body.notified).toBe(true);
     await closed;
+    expect(written).toBeLessThan(16_777_216); // what lies in sockets, at most
   });
 
   it('whose certificate nobody vouches for is told nothing', async () => {
