@@ -39,8 +39,8 @@ export const isErrno = (error: unknown, errno: number): error is ClientError =>
 export function wordsFor(error: unknown): string {
   if (!(error instanceof ClientError)) return strings.errorOther((error as Error).name);
   const { retryAfter } = error.extra;
-  if (error.code === 'errno-114' || error.status === 429) {
-    return strings.errorThrottled(Math.ceil(Number(retryAfter ?? 60) / 60));
+  if (typeof retryAfter === 'number' && error.code !== 'errno-201') {
+    return strings.errorThrottled(Math.ceil(retryAfter / 60));
   }
   return strings.errors[error.code] ?? strings.errorOther(error.code);
 }

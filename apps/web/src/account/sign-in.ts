@@ -1,4 +1,4 @@
-import { deriveScopedKeys, type ScopedKey } from '#lib/client';
+import { ClientError, deriveScopedKeys, type ScopedKey } from '#lib/client';
 import { randomBytes } from '#lib/crypto';
 import {
   type CreateAccount,
@@ -20,7 +20,7 @@ export interface Opened extends Session {
 }
 
 /** An account of which a password was given just now. */
-export function opened(email: string, answer: SignedIn, stretched: Stretched): Opened {
+function opened(email: string, answer: SignedIn, stretched: Stretched): Opened {
   const { uid, sessionToken, verified } = answer;
   let fetched: Promise<Uint8Array> | undefined;
   return {
@@ -47,18 +47,30 @@ export async function signUp(typed: Typed, invitation: string): Promise<Opened> 
 /**
  * Signs in. An account that was made elsewhere can have another spelling: then the server tells it, and the
  * password is stretched once more.
+ *
+ * @param unblockCode - from a mail, when sign-in is locked; otherwise empty
  */
-export async function signIn(typed: Typed): Promise<Opened> {
+export async function signIn(typed: Typed, unblockCode: string): Promise<Opened> {
   const login = async (email: string) => {
     const stretched = await stretch({ email, password: typed.password });
     const json: Login = {
       ...{ email, authPW: stretched.authPW },
       ...(email !== typed.email.trim() && { originalLoginEmail: typed.email.trim() }),
+      ...(unblockCode !== '' && { unblockCode: unblockCode.trim() }),
     };
     const ask = post('account/login?keys=true', json);
     return opened(email, await http.json(ask, SignedIn), stretched);
   };
   return withSpelling(spelled(typed.email), login);
+}
+
+/** Whether sign-in is locked for a while, save for who gives a mailed code. */
+export const isUnblockable = (error: unknown): boolean =>
+  error instanceof ClientError && error.extra['verificationMethod'] === 'email-captcha';
+
+/** Has a code mailed that opens a locked sign-in, if there is such an account. */
+export function mailUnblockCode(email: string): Promise<unknown> {
+  return http.run(post('account/login/send_unblock_code', { email: spelled(email) }));
 }
 
 /** Tries with one spelling of an address and, when the server knows it by another, once with that. */

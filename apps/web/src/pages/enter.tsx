@@ -1,9 +1,9 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { isErrno } from '../account/server.ts';
-import { type Opened, signIn, signUp } from '../account/sign-in.ts';
+import { isUnblockable, mailUnblockCode, type Opened, signIn, signUp } from '../account/sign-in.ts';
 import { strings } from '../strings/strings.ts';
-import { Field, Form, Link, Page, Problem } from '../ui/parts.tsx';
+import { Field, Form, Link, Note, Page, Problem } from '../ui/parts.tsx';
 import { useAttempt } from '../ui/attempt.ts';
 import { arrivedWith, here } from '../ui/route.ts';
 import { Confirm } from './confirm.tsx';
@@ -29,12 +29,17 @@ export function Enter(props: {
   isFixed?: boolean;
   onEntered: (account: Opened, entry: Entry) => Promise<void>;
   children?: ComponentChildren;
+  /** What else can be done, below the buttons. */
+  instead?: ComponentChildren;
 }) {
   const words = strings.enter;
   const email = useSignal(props.email ?? '');
   const password = useSignal('');
   const invitation = useSignal(arrivedWith.get('invitation') ?? '');
   const needsInvitation = useSignal(invitation.peek() !== '');
+  const unblockCode = useSignal('');
+  const isLocked = useSignal(false);
+  const note = useSignal<string | undefined>(undefined);
   const waiting = useSignal<{ account: Opened; entry: Entry } | undefined>(undefined);
   const attempt = useAttempt();
 
@@ -52,12 +57,15 @@ export function Enter(props: {
       const typed = { email: email.value, password: password.value };
       try {
         const account =
-          entry === 'signup' ? await signUp(typed, invitation.value) : await signIn(typed);
+          entry === 'signup'
+            ? await signUp(typed, invitation.value)
+            : await signIn(typed, unblockCode.value);
         password.value = '';
         if (account.verified) await props.onEntered(account, entry);
         else waiting.value = { account, entry };
       } catch (error) {
         if (isErrno(error, 202)) needsInvitation.value = true;
+        if (isUnblockable(error)) isLocked.value = true;
         throw error;
       }
     });
@@ -123,11 +131,38 @@ export function Enter(props: {
             mono
           />
         )}
+        {isLocked.value && (
+          <>
+            <Field
+              id="unblock-code"
+              label={strings.fields.unblockCode}
+              value={unblockCode.value}
+              onValue={(value) => (unblockCode.value = value)}
+              autocomplete="one-time-code"
+              hint={words.locked}
+              mono
+            />
+            <button
+              id="send-unblock-code"
+              type="button"
+              onClick={() => {
+                attempt.run(async () => {
+                  await mailUnblockCode(email.value);
+                  note.value = words.unblockSent;
+                });
+              }}
+            >
+              {words.sendUnblock}
+            </button>
+            <Note text={note.value} />
+          </>
+        )}
         {props.children}
         <Problem text={attempt.problem} />
         {button(props.first)}
         <p class="or">{words.or}</p>
         {button(second)}
+        {props.instead}
         <p class="hint">{words.newHere}</p>
         <p class="hint">
           <Link to={`/reset_password${here.value.search}`}>{words.forgot}</Link>

@@ -36,9 +36,8 @@ export function Interaction({ id }: { id: string }) {
         account.value = opened;
         return Promise.resolve();
       }}
-    >
-      <RefuseButton asked={details} />
-    </Enter>
+      instead={<RefuseButton asked={details} />}
+    />
   );
 }
 
