@@ -18,7 +18,8 @@ export const From = createParamDecorator((_: unknown, context: ExecutionContext)
   visitorOf(context.switchToHttp().getRequest<FastifyRequest>()),
 );
 
-function visitorOf(request: FastifyRequest): Visitor {
+/** The {@link Visitor} of a request, for a guard. */
+export function visitorOf(request: FastifyRequest): Visitor {
   return visitors.get(request.raw) ?? { client: 'unknown', agent: '' };
 }
 
