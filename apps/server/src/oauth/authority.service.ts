@@ -210,12 +210,12 @@ export class AuthorityService implements OnModuleDestroy {
     }
   }
 
-  /** Whether there is, or lately was, a code or token of this value. */
-  async isKnown(model: 'AuthorizationCode' | 'AccessToken', value: string): Promise<boolean> {
-    const rows = await this.db.query<unknown[]>(`SELECT FROM oidc WHERE model = $1 AND id = $2`, [
-      model,
-      hashOf(value),
-    ]);
+  /** Whether a code of this value was given and not yet forgotten, good or not. */
+  async isKnownCode(value: string): Promise<boolean> {
+    const rows = await this.db.query<unknown[]>(
+      `SELECT FROM oidc WHERE model = 'AuthorizationCode' AND id = $1`,
+      [hashOf(value)],
+    );
     return rows.length > 0;
   }
 

@@ -119,7 +119,7 @@ export class FxaGrantsService {
     const code = await this.authority.provider.AuthorizationCode.find(asked.code);
     const { accountId: uid, grantId } = code ?? {};
     if (!code || uid === undefined || grantId === undefined) {
-      throw (await this.authority.isKnown('AuthorizationCode', asked.code))
+      throw (await this.authority.isKnownCode(asked.code))
         ? new Failure('expired-code', 'The code has expired.')
         : unknownCode();
     }
@@ -235,9 +235,8 @@ export class FxaGrantsService {
     const { provider } = this.authority;
     const expiresIn = rest.ttl ?? ACCESS_TOKEN_SECONDS;
     const scope = scopes.join(' ');
-    const token = new provider.AccessToken({
-      ...{ accountId: uid, client, grantId, gty, scope, expiresIn },
-    });
+    const made = { accountId: uid, client, grantId, gty, scope, expiresIn };
+    const token = new provider.AccessToken(made);
     const info = audience === undefined ? undefined : resourceServer(audience, expiresIn);
     if (info?.audience) token.resourceServer = new provider.ResourceServer(info.audience, info);
     return {

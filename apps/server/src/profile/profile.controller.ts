@@ -152,8 +152,7 @@ export class ProfileController {
 
 /** Opened by itself, a picture runs nothing, loads nothing and has no origin. */
 const pictureHeaders = {
-  'content-security-policy':
-    "sandbox; default-src 'none'; style-src 'none'; frame-ancestors 'none'",
+  'content-security-policy': "sandbox; default-src 'none'; frame-ancestors 'none'",
   'cross-origin-resource-policy': 'cross-origin',
 };
 
