@@ -78,8 +78,7 @@ function openSmtp({ url, requireTls }: NonNullable<Config['smtp']>, config: Conf
       await transport.sendMail(messageOf(mail, config));
     },
     close() {
-      // The types are of an older version, which always waited.
-      (transport as { close(how: { force: boolean }): void }).close({ force: true });
+      transport.close({ force: true });
     },
   };
 }
