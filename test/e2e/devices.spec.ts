@@ -337,6 +337,18 @@ describe('ending', () => {
     await get(server, 'session/status', account.authorization).expect(401);
   });
 
+  it('says what a session is used with, as far as we have a word for it', async () => {
+    const account = await signUp(server);
+    const list = async (agent: string) => {
+      const request = get(server, 'account/attached_clients', await signIn(account));
+      const { body } = await request.set('user-agent', agent).expect(200);
+      return body.find((client: { isCurrentSession: boolean }) => client.isCurrentSession);
+    };
+    const firefox = 'Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0';
+    expect(await list(firefox)).toMatchObject({ userAgent: 'Firefox on Linux', os: 'Linux' });
+    expect(await list('<script>')).toMatchObject({ userAgent: 'Another program', os: null });
+  });
+
   it('lists clients without anything that lets somebody in', async () => {
     const { authorization, id } = await device(alice);
     const mine = (await clients(authorization)).find(

@@ -30,6 +30,10 @@ export class SessionEntity {
   @Column('timestamptz', { name: 'used_at' })
   usedAt!: Date;
 
+  /** What it was last used with: `Firefox on Linux`. Null before its first use. */
+  @Column('text', { nullable: true })
+  agent!: string | null;
+
   /** The session that this one takes the place of; it ends when this one registers a device. */
   @Column('text', { nullable: true })
   replaces!: string | null;

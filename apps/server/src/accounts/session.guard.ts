@@ -11,8 +11,10 @@ import type { FastifyRequest } from 'fastify';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
 import { Failure } from '#lib/protocol';
+import { EventsService } from '../events/events.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { StrategyGuard } from '../platform/strategy.guard.ts';
+import { visitorOf } from '../platform/visitor.ts';
 import { HawkService } from './hawk.service.ts';
 
 /** The signed-in device that a request comes from. */
@@ -39,6 +41,7 @@ interface Row {
   verifiedAt: Date | null;
   authAt: Date;
   usedAt: Date;
+  agent: string | null;
   keysChangedAt: number;
   generation: number;
 }
@@ -56,6 +59,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'fxa-session') {
     @InjectDataSource() private readonly db: DataSource,
     private readonly clock: Clock,
     private readonly hawk: HawkService,
+    private readonly events: EventsService,
   ) {
     super();
   }
@@ -64,8 +68,8 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'fxa-session') {
     const row = await this.hawk.authenticate(request, 'fxs', async (id) => {
       const [found] = await this.db.query<Row[]>(
         `SELECT s.id, s.uid, s.req_hmac_key AS "reqHmacKey", s.auth_at AS "authAt",
-                s.used_at AS "usedAt", a.email, a.verified_at AS "verifiedAt", a.keys_changed_at AS "keysChangedAt",
-                a.verifier_set_at AS generation
+                s.used_at AS "usedAt", s.agent, a.email, a.verified_at AS "verifiedAt",
+                a.keys_changed_at AS "keysChangedAt", a.verifier_set_at AS generation
            FROM session s JOIN account a USING (uid)
           WHERE s.id = $1
             AND (s.used_at > $2 OR EXISTS (SELECT 1 FROM device d WHERE d.session_id = s.id))`,
@@ -74,8 +78,12 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'fxa-session') {
       return found;
     });
     const now = this.clock.now();
-    if (now.getTime() - row.usedAt.getTime() >= NOTED_EVERY_SECONDS * 1000) {
-      await this.db.query(`UPDATE session SET used_at = $2 WHERE id = $1`, [row.id, now]);
+    const isLate = now.getTime() - row.usedAt.getTime() >= NOTED_EVERY_SECONDS * 1000;
+    if (isLate || row.agent === null) {
+      const agent = this.events.programOf(visitorOf(request));
+      await this.db.query(`UPDATE session SET used_at = $2, agent = $3 WHERE id = $1`, [
+        ...[row.id, now, agent],
+      ]);
     }
     const { id, uid, email, verifiedAt, keysChangedAt, generation } = row;
     const authAt = Math.floor(row.authAt.getTime() / 1000);

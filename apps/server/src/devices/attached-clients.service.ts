@@ -22,6 +22,8 @@ const SESSIONS_MAX = 1000;
 
 interface SessionRow {
   id: string;
+  /** `Firefox on Linux` */
+  agent: string | null;
   createdAt: Date;
   usedAt: Date;
 }
@@ -101,7 +103,7 @@ export class AttachedClientsService {
   private async entriesOf(uid: string): Promise<Entry[]> {
     const [sessions, devices, apps] = await Promise.all([
       this.db.query<SessionRow[]>(
-        `SELECT id, created_at AS "createdAt", used_at AS "usedAt" FROM session s
+        `SELECT id, agent, created_at AS "createdAt", used_at AS "usedAt" FROM session s
           WHERE uid = $1
             AND (used_at > $2 OR EXISTS (SELECT FROM device d WHERE d.session_id = s.id))
           ORDER BY used_at DESC LIMIT ${SESSIONS_MAX}`,
@@ -147,8 +149,8 @@ function toWire({ session, app, device }: Entry, caller: Session, now: Date): At
     lastAccessTime: isCurrentSession ? now.getTime() : Math.max(...uses),
     scope: app?.scopes ?? null,
     location: {},
-    userAgent: '',
-    os: null,
+    userAgent: session?.agent ?? '',
+    os: / on (.+)$/.exec(session?.agent ?? '')?.[1] ?? null,
   };
 }
 

@@ -46,10 +46,13 @@ export class Device1764000000014 implements MigrationInterface {
         CONSTRAINT device_command_device_id_fkey
           FOREIGN KEY (device_id) REFERENCES device (id) ON DELETE CASCADE
       )`);
+    // What the session was last used with, as `Firefox on Linux`: it has no name without a device.
+    await db.query(`ALTER TABLE session ADD agent text`);
     await db.query(`CREATE INDEX device_command_expires_at ON device_command (expires_at)`);
   }
 
   async down(db: QueryRunner): Promise<void> {
+    await db.query(`ALTER TABLE session DROP agent`);
     await db.query(`DROP TABLE device_command`);
     await db.query(`DROP TABLE device`);
   }
