@@ -126,5 +126,5 @@ export class CredentialsService {
 }
 
 /** The one answer to a wrong password and an unknown address. */
-export const incorrectPassword = (email: string): Failure =>
+const incorrectPassword = (email: string): Failure =>
   new Failure('incorrect-password', 'The address or the password is wrong.', { extra: { email } });

@@ -12,7 +12,30 @@ import { Config } from '../platform/config.ts';
 /** A row that is found by a token's id and holds the key that signs requests. */
 interface Credentials {
   reqHmacKey: Buffer;
+  /** Whether the nonce was new, where the lookup wrote it down: {@link remembering}. */
+  isFresh?: boolean;
 }
+
+/** What tells a signed request from a replay of it. */
+export interface Nonce {
+  /** SHA-256 of token id and nonce. */
+  id: Buffer;
+  /** When its time is good no more, and what time it is; seconds since 1970. */
+  expiresAt: number;
+  now: number;
+}
+
+/**
+ * Writes a nonce down ($1 id, $2 end, $3 now); a row comes back when it is new. In the database that
+ * all processes share, one statement refuses whoever makes a request again.
+ *
+ * @param source - `VALUES` or a `SELECT` of $1 and $2
+ */
+export const remembering = (source: string): string => `
+  INSERT INTO hawk_nonce AS n (id, expires_at) ${source}
+  ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at WHERE n.expires_at < $3
+  RETURNING 1`;
+const REMEMBER = remembering('VALUES ($1, $2)');
 
 /** Of a typed bearer: session, keyFetch, accountReset, passwordForgot, passwordChange. */
 export type BearerPrefix = 'fxs' | 'fxk' | 'fxar' | 'fxpf' | 'fxpc';
@@ -35,14 +58,16 @@ export class HawkService {
 
   /**
    * @param prefix - the typed bearer's; a bearer of another kind is refused
-   * @param find - looks the row up by the base64url SHA-256 of the token id
+   * @param find - looks the row up by the base64url SHA-256 of the token id; it may write the nonce of
+   *   a signed request down in the same statement, for a row that it finds. Whoever knows the token id
+   *   could do as much without a signature.
    * @throws Failure `unauthenticated`, `signature-required` (a MAC or payload hash that does not
    *   fit), `clock-skew` with `serverTime`, `replayed`
    */
   async authenticate<Row extends Credentials>(
     request: RawBodyRequest<FastifyRequest>,
     prefix: BearerPrefix,
-    find: (id: string) => Promise<Row | undefined>,
+    find: (id: string, nonce?: Nonce) => Promise<Row | undefined>,
   ): Promise<Row> {
     const header = request.headers.authorization ?? '';
     const bearer = new RegExp(`^Bearer ${prefix}_([0-9a-f]{64})$`, 'i').exec(header)?.[1];
@@ -52,9 +77,13 @@ export class HawkService {
     if (!hawk || !/^[0-9a-f]{64}$/.test(hawk.id)) {
       throw new Failure('unauthenticated', 'A token of this account is needed.');
     }
-    const row = this.found(await find(idOf(hawk.id)));
+    const nonce = await this.nonceOf(hawk);
+    const isTimely = Math.abs(hawk.ts - nonce.now) <= this.config.limits.hawkSkewSeconds;
+    const row = this.found(await find(idOf(hawk.id), isTimely ? nonce : undefined));
     this.verify(request, hawk, row.reqHmacKey);
-    await this.remember(hawk);
+    if (!(row.isFresh ?? (await this.remember(nonce)))) {
+      throw new Failure('replayed', 'This signed request was already made.');
+    }
     return row;
   }
 
@@ -94,24 +123,19 @@ export class HawkService {
     }
   }
 
-  /**
-   * One statement, in the database that all processes share, refuses a request that was made before.
-   * Only what was signed well is remembered, so a stranger cannot fill the table.
-   */
-  private async remember(hawk: HawkHeader): Promise<void> {
+  private async remember({ id, expiresAt, now }: Nonce): Promise<boolean> {
+    return (await this.db.query<unknown[]>(REMEMBER, [id, expiresAt, now])).length > 0;
+  }
+
+  private async nonceOf(hawk: HawkHeader): Promise<Nonce> {
     const now = this.clock.seconds();
     const skew = this.config.limits.hawkSkewSeconds;
     if (now - this.prunedAt > skew) {
       this.prunedAt = now;
       await this.db.query(`DELETE FROM hawk_nonce WHERE expires_at < $1`, [now]);
     }
-    const fresh = await this.db.query<unknown[]>(
-      `INSERT INTO hawk_nonce AS n (id, expires_at) VALUES ($1, $2)
-       ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at WHERE n.expires_at < $3
-       RETURNING 1`,
-      [createHash('sha256').update(`${hawk.id} ${hawk.nonce}`).digest(), hawk.ts + skew, now],
-    );
-    if (fresh.length === 0) throw new Failure('replayed', 'This signed request was already made.');
+    const id = createHash('sha256').update(`${hawk.id} ${hawk.nonce}`).digest();
+    return { id, expiresAt: hawk.ts + skew, now };
   }
 }
 

@@ -8,14 +8,16 @@ import {
 import { PassportStrategy } from '@nestjs/passport';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { FastifyRequest } from 'fastify';
+import type { Pool } from 'pg';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
+import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import { Failure } from '#lib/protocol';
 import { EventsService } from '../events/events.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { StrategyGuard } from '../platform/strategy.guard.ts';
 import { visitorOf } from '../platform/visitor.ts';
-import { HawkService } from './hawk.service.ts';
+import { HawkService, type Nonce, remembering } from './hawk.service.ts';
 
 /** The signed-in device that a request comes from. */
 export interface Session {
@@ -34,6 +36,7 @@ export interface Session {
 }
 
 interface Row {
+  isFresh?: boolean;
   id: string;
   uid: string;
   reqHmacKey: Buffer;
@@ -65,18 +68,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'fxa-session') {
   }
 
   async validate(request: RawBodyRequest<FastifyRequest>): Promise<Session> {
-    const row = await this.hawk.authenticate(request, 'fxs', async (id) => {
-      const [found] = await this.db.query<Row[]>(
-        `SELECT s.id, s.uid, s.req_hmac_key AS "reqHmacKey", s.auth_at AS "authAt",
-                s.used_at AS "usedAt", s.agent, a.email, a.verified_at AS "verifiedAt",
-                a.keys_changed_at AS "keysChangedAt", a.verifier_set_at AS generation
-           FROM session s JOIN account a USING (uid)
-          WHERE s.id = $1
-            AND (s.used_at > $2 OR EXISTS (SELECT 1 FROM device d WHERE d.session_id = s.id))`,
-        [id, new Date(this.clock.now().getTime() - IDLE_MAX_SECONDS * 1000)],
-      );
-      return found;
-    });
+    const row = await this.hawk.authenticate(request, 'fxs', (id, nonce) => this.find(id, nonce));
     const now = this.clock.now();
     const isLate = now.getTime() - row.usedAt.getTime() >= NOTED_EVERY_SECONDS * 1000;
     if (isLate || row.agent === null) {
@@ -89,7 +81,35 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'fxa-session') {
     const authAt = Math.floor(row.authAt.getTime() / 1000);
     return { id, uid, email, verified: verifiedAt !== null, authAt, keysChangedAt, generation };
   }
+
+  /** Each connection prepares both statements once: planning takes longer than looking up. */
+  private async find(id: string, nonce?: Nonce): Promise<Row | undefined> {
+    const idle = new Date(this.clock.now().getTime() - IDLE_MAX_SECONDS * 1000);
+    const statement = nonce
+      ? {
+          ...{ name: 'session-signed', text: SIGNED },
+          values: [nonce.id, nonce.expiresAt, nonce.now, id, idle],
+        }
+      : { name: 'session', text: PLAIN, values: [id, idle] };
+    const pool = (this.db.driver as PostgresDriver).master as Pool;
+    return (await pool.query<Row>(statement)).rows[0];
+  }
 }
+
+const COLUMNS = `
+  s.id, s.uid, s.req_hmac_key AS "reqHmacKey", s.auth_at AS "authAt", s.used_at AS "usedAt",
+  s.agent, a.email, a.verified_at AS "verifiedAt", a.keys_changed_at AS "keysChangedAt",
+  a.verifier_set_at AS generation`;
+const from = (id: string, idle: string) => `
+  FROM session s JOIN account a USING (uid)
+  WHERE s.id = ${id}
+    AND (s.used_at > ${idle} OR EXISTS (SELECT 1 FROM device d WHERE d.session_id = s.id))`;
+const PLAIN = `SELECT ${COLUMNS} ${from('$1', '$2')}`;
+/** The nonce is written down only where there is a session: strangers cannot fill the table. */
+const SIGNED = `
+  WITH found AS MATERIALIZED (SELECT ${COLUMNS} ${from('$4', '$5')}),
+       fresh AS (${remembering('SELECT $1::bytea, $2::bigint FROM found')})
+  SELECT found.*, EXISTS (SELECT 1 FROM fresh) AS "isFresh" FROM found`;
 
 /** Lets in who holds a session of an account, verified or not. */
 @Injectable()
