@@ -45,19 +45,23 @@ export class PasswordsService {
     asked: NewPassword,
   ): Promise<{ verifier: Verifier & { clientSalt: string | null }; wrapKb: WrapKb }> {
     const authSalt = randomBytes(32);
-    const v1 = await this.stretch(asked.authPW, authSalt);
+    const { authPWVersion2, wrapKbVersion2, clientSalt } = asked;
+    const hasV2 =
+      authPWVersion2 !== undefined && wrapKbVersion2 !== undefined && clientSalt !== undefined;
+    const [v1, v2] = await Promise.all([
+      this.stretch(asked.authPW, authSalt),
+      hasV2 ? this.stretch(authPWVersion2, authSalt) : undefined,
+    ]);
     const wrapKb = asked.wrapKb === undefined ? randomBytes(32) : fromHex(asked.wrapKb);
     const verifier = {
       authSalt,
       verifyHash: v1.verifyHash,
       wrapWrapKb: Buffer.from(xor(wrapKb, v1.wrapwrapKey)),
     };
-    const { authPWVersion2, wrapKbVersion2, clientSalt } = asked;
-    if (authPWVersion2 === undefined || wrapKbVersion2 === undefined || clientSalt === undefined) {
+    if (!v2 || !hasV2) {
       const none = { clientSalt: null, verifyHashV2: null, wrapWrapKbV2: null };
       return { verifier: { ...verifier, ...none }, wrapKb: { v1: wrapKb } };
     }
-    const v2 = await this.stretch(authPWVersion2, authSalt);
     const wrapKbV2 = fromHex(wrapKbVersion2);
     return {
       verifier: {
