@@ -15,6 +15,7 @@ import { TestServer } from '../support/test-server.ts';
 import { describeWeb, launchChromium, Visitor } from '../support/web.ts';
 
 const FIREFOX = '5882386c6d801776';
+const FIREFOX_AGENT = 'Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0';
 
 describeWeb('The pages, where an app or a Firefox asks', () => {
   let server: TestServer;
@@ -108,36 +109,47 @@ describeWeb('The pages, where an app or a Firefox asks', () => {
       data: Record<string, unknown>;
     }
 
-    /** A Firefox that answers as §4 of the channel says; `mayLink: undefined` is another browser. */
-    const firefox = async (mayLink: boolean | undefined) => {
-      const visitor = await Visitor.at(server, browser);
+    /**
+     * Answers as a Firefox does on its channel.
+     *
+     * @param mayLink - undefined for another browser, where nobody answers
+     */
+    const around = async (visitor: Visitor, mayLink: boolean | undefined, user: object | null) => {
       const heard: Message[] = [];
       await visitor.context.exposeFunction('hearIt', (message: Message) => heard.push(message));
-      await visitor.context.addInitScript((ok: boolean | undefined) => {
-        const answers: Record<string, unknown> = {
-          'fxaccounts:fxa_status': {
-            signedInUser: null,
-            capabilities: { choose_what_to_sync: true, engines: ['bookmarks', 'history'] },
-          },
-          'fxaccounts:can_link_account': { ok },
-        };
-        window.addEventListener('WebChannelMessageToChrome', (event) => {
-          const { id, message } = JSON.parse((event as CustomEvent<string>).detail) as {
-            id: string;
-            message: Message & { messageId: string };
+      await visitor.context.addInitScript(
+        ({ ok, signedInUser }) => {
+          const capabilities = { choose_what_to_sync: true, engines: ['bookmarks', 'history'] };
+          const answers: Record<string, unknown> = {
+            'fxaccounts:fxa_status': { signedInUser, capabilities },
+            'fxaccounts:can_link_account': { ok },
           };
-          const { hearIt } = window as unknown as { hearIt: (heard: Message) => Promise<void> };
-          void hearIt(message);
-          if (ok === undefined) return;
-          const { command, messageId } = message;
-          const data = answers[command] ?? { ok: true };
-          const detail = { id, message: { command, messageId, data } };
-          setTimeout(() => {
-            window.dispatchEvent(new CustomEvent('WebChannelMessageToContent', { detail }));
+          window.addEventListener('WebChannelMessageToChrome', (event) => {
+            const { id, message } = JSON.parse((event as CustomEvent<string>).detail) as {
+              id: string;
+              message: Message & { messageId: string };
+            };
+            const { hearIt } = window as unknown as { hearIt: (heard: Message) => Promise<void> };
+            void hearIt(message);
+            if (ok === undefined) return;
+            const { command, messageId } = message;
+            const data = answers[command] ?? { ok: true };
+            const detail = { id, message: { command, messageId, data } };
+            setTimeout(() => {
+              window.dispatchEvent(new CustomEvent('WebChannelMessageToContent', { detail }));
+            });
           });
-        });
-      }, mayLink);
-      const { publicJwk, privateJwk } = await generateKeysJwk();
+        },
+        { ok: mayLink, signedInUser: user },
+      );
+      return heard;
+    };
+
+    /** Firefox's menu opens the page to sign in. */
+    const firefox = async (mayLink: boolean | undefined, user: object | null = null) => {
+      const visitor = await Visitor.at(server, browser);
+      const heard = await around(visitor, mayLink, user);
+      const { publicJwk } = await generateKeysJwk();
       const query = new URLSearchParams({
         ...{ context: 'oauth_webchannel_v1', entrypoint: 'preferences', action: 'email' },
         ...{ service: 'sync', client_id: FIREFOX, response_type: 'code', access_type: 'offline' },
@@ -148,7 +160,7 @@ describeWeb('The pages, where an app or a Firefox asks', () => {
         ),
       });
       await visitor.open(`/?${query.toString()}`);
-      return { visitor, heard, privateJwk };
+      return { visitor, heard };
     };
     const commands = (heard: Message[]) => heard.map(({ command }) => command.split(':')[1]);
 
@@ -166,9 +178,9 @@ describeWeb('The pages, where an app or a Firefox asks', () => {
       await visitor.sees('connected');
       await visitor.inspects('firefox-connected');
       expect(commands(heard)).toEqual([
-        ...['fxa_status', 'can_link_account', 'fxa_status', 'login', 'oauth_login'],
+        ...['fxa_status', 'fxa_status', 'can_link_account', 'login', 'oauth_login'],
       ]);
-      const [, link, , login, finish] = heard.map(({ data }) => data);
+      const [, , link, login, finish] = heard.map(({ data }) => data);
       const { uid } = link as { uid: string };
       expect(uid).toMatch(/^[0-9a-f]{32}$/);
       expect(login).toMatchObject({
@@ -201,8 +213,66 @@ describeWeb('The pages, where an app or a Firefox asks', () => {
       await visitor.submits({ email: ada.email, password: ada.password }, '#signin');
       await visitor.sees('refused');
       await visitor.inspects('firefox-refused');
-      expect(commands(heard)).toEqual(['fxa_status', 'can_link_account']);
+      expect(commands(heard)).toEqual(['fxa_status', 'fxa_status', 'can_link_account']);
       expect(await sessions()).toBe(before);
+      await visitor.context.close();
+    });
+
+    it('have a Firefox register anew that was signed in to this account before', async () => {
+      const { visitor, heard } = await firefox(true, { uid: ada.uid, email: ada.email });
+      await visitor.submits({ email: ada.email, password: ada.password }, '#signin');
+      await visitor.sees('connected');
+      expect(commands(heard).slice(2)).toEqual([
+        ...['can_link_account', 'login', 'change_password', 'oauth_login'],
+      ]);
+      await visitor.context.close();
+    });
+
+    it('say that no Firefox answers, in another browser, and leave no session there', async () => {
+      const sessions = async () =>
+        (await server.db.query('SELECT count(*)::int AS n FROM session'))[0].n as number;
+      const before = await sessions();
+      const { visitor } = await firefox(undefined);
+      await visitor.submits({ email: ada.email, password: ada.password }, '#signin');
+      await visitor.sees('refused');
+      expect(await visitor.page.innerText('main')).toContain('Firefox did not answer');
+      expect(await sessions()).toBe(before);
+      await visitor.context.close();
+    });
+
+    it('know who is signed in to it, and tell it of a new password and of the end', async () => {
+      const bob = await signUp(server);
+      const { uid, email, sessionToken } = bob;
+      const visitor = await Visitor.at(server, browser, FIREFOX_AGENT);
+      const heard = await around(visitor, true, { uid, email, sessionToken, verified: true });
+      await visitor.open(`/settings?context=oauth_webchannel_v1&uid=${uid}`);
+      await visitor.sees('settings');
+      await visitor.page.click('a[href="/settings/password"]');
+      const typed = { password: bob.password, 'new-password': 'pässwörd two' };
+      await visitor.submits(typed, '#save-password');
+      await visitor.reads('.note');
+      const changed = heard.find(({ command }) => command === 'fxaccounts:change_password')?.data;
+      expect(changed).toMatchObject({ uid, email, verified: true });
+      expect(changed?.['sessionToken']).not.toBe(sessionToken);
+      await visitor.open('/settings/delete');
+      await visitor.page.check('#sure');
+      await visitor.submits({ password: 'pässwörd two' }, '#delete');
+      await visitor.sees('deleted');
+      expect(commands(heard).at(-1)).toBe('delete');
+      expect(visitor.complaints).toEqual([]);
+      await visitor.context.close();
+    });
+
+    it('tell it of a sign-out', async () => {
+      const bob = await signUp(server);
+      const { uid, email, sessionToken } = bob;
+      const visitor = await Visitor.at(server, browser, FIREFOX_AGENT);
+      const heard = await around(visitor, true, { uid, email, sessionToken, verified: true });
+      await visitor.open('/settings');
+      await visitor.sees('settings');
+      await visitor.page.click('#signout');
+      await visitor.page.waitForURL('**/signin');
+      expect(heard.at(-1)).toMatchObject({ command: 'fxaccounts:logout', data: { uid } });
       await visitor.context.close();
     });
   });

@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync } from 'node:fs';
+import { jest } from '@jest/globals';
 import { AxeBuilder } from '@axe-core/playwright';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import type { TestServer } from './test-server.ts';
@@ -9,11 +10,15 @@ const CHROMIUM = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
 const SHOTS = process.env.SHOTS;
 
 /** No page takes as long; a test fails before Jest gives it up, and says where. */
-const WAIT_MS = 12_000;
+const WAIT_MS = 30_000;
+
+/** A browser that looks every page over four times has no hurry on a busy machine. */
+const TEST_MS = 120_000;
 
 /** `describe` where a Chromium is installed; elsewhere it says so and skips. */
 export const describeWeb = ((name: string, tests: () => void) => {
   if (existsSync(CHROMIUM)) {
+    jest.setTimeout(TEST_MS);
     describe(name, tests);
     return;
   }
@@ -45,8 +50,8 @@ export class Visitor {
     readonly page: Page,
   ) {}
 
-  static async at(server: TestServer, browser: Browser): Promise<Visitor> {
-    const context = await browser.newContext({ locale: 'en-GB' });
+  static async at(server: TestServer, browser: Browser, userAgent?: string): Promise<Visitor> {
+    const context = await browser.newContext({ locale: 'en-GB', ...(userAgent && { userAgent }) });
     context.setDefaultTimeout(WAIT_MS);
     const visitor = new Visitor(server, context, await context.newPage());
     await context.exposeFunction('complain', (text: string) => visitor.complaints.push(text));

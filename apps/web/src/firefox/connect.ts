@@ -87,12 +87,13 @@ export async function connectFirefox(
   choice: SyncChoice | undefined,
 ): Promise<boolean> {
   const { uid, email, sessionToken } = account;
+  // First, since it answers at once if anybody does; the next question may be for the person.
+  const { signedInUser } = await askFirefox('fxa_status', { service: 'sync' }, Status);
   const may = await askFirefox('can_link_account', { email, uid }, Done, PERSON_MS);
   if (may.ok !== true) {
     await endSession(account);
     return false;
   }
-  const { signedInUser } = await askFirefox('fxa_status', { service: 'sync' }, Status);
   const wantsSync = request.scope.split(' ').includes(OLD_SYNC);
   const sync = choice && { offeredEngines: choice.offered, declinedEngines: choice.declined };
   await expectOk('login', {

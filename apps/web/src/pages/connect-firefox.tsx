@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { keepSession } from '../account/session.ts';
+import { endSession, keepSession, session } from '../account/session.ts';
 import type { Opened } from '../account/sign-in.ts';
 import {
   connectFirefox,
@@ -54,6 +54,7 @@ export function ConnectFirefox({ path }: { path: string }) {
         return;
       }
     } catch (error) {
+      await endSession(account).catch(() => undefined); // nobody has it, or nobody will use it
       fail(error instanceof ChannelError ? words[error.reason] : wordsFor(error));
       return;
     }
@@ -66,7 +67,7 @@ export function ConnectFirefox({ path }: { path: string }) {
       title={strings.enter.titleFirefox}
       intro={strings.enter.introFirefox}
       first={path === '/signup' ? 'signup' : 'signin'}
-      email={arrivedWith.get('email') ?? ''}
+      email={arrivedWith.get('email') ?? session.peek()?.email ?? ''}
       isFixed={path === '/oauth/force_auth' && arrivedWith.has('email')}
       onEntered={connect}
     >

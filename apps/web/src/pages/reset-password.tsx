@@ -143,6 +143,7 @@ function SetPassword({ reset }: { reset: Reset }) {
   const set = async () => {
     const recovered = withoutKey.value ? undefined : await recoverKB(reset, recoveryKey.value);
     keepSession(await resetPassword(reset, password.value, recovered));
+    // Firefox needs keys, and with them the password once more; the form there knows the address.
     goTo(isFirefoxFlow(arrivedWith) ? `/${location.search}` : '/settings');
   };
   return (
