@@ -49,21 +49,22 @@ it('lists accounts and shows one, by numbers and times alone', async () => {
     ...{ uid: alice.uid, email: 'Alice@example.org', verified: true },
     ...{ created: ISO, used: ISO, sessions: 1 },
   };
-  expect(await operator.json('admin', 'users', 'list')).toContainEqual(row);
-  expect(await operator.json('admin', 'users', 'list', '--search', 'ALICE@')).toEqual([row]);
-  expect(await operator.json('admin', 'users', 'list', '--search', 'nobody@')).toEqual([]);
-  for (const name of [alice.uid, 'alice@EXAMPLE.org']) {
-    expect(await operator.json('admin', 'users', 'show', name)).toEqual({
-      ...{ ...row, passwordSet: ISO, keysChanged: ISO, devices: 1, keyLists: 1 },
-      ...{ files: { count: 1, bytes: 5 }, stores: [] },
-    });
-  }
-  const words = await operator.run('admin', 'users', 'show', alice.uid);
+  const [found, none, shown, words, nobody] = await Promise.all([
+    operator.json('admin', 'users', 'list', '--search', 'ALICE@'),
+    operator.json('admin', 'users', 'list', '--search', 'nobody@'),
+    operator.json('admin', 'users', 'show', alice.uid),
+    operator.run('admin', 'users', 'show', 'alice@EXAMPLE.org'),
+    refused('admin', 'users', 'show', 'nobody@example.org'),
+  ]);
+  expect(found).toEqual([row]);
+  expect(none).toEqual([]);
+  expect(shown).toEqual({
+    ...{ ...row, passwordSet: ISO, keysChanged: ISO, devices: 1, keyLists: 1 },
+    ...{ files: { count: 1, bytes: 5 }, stores: [] },
+  });
   expect([words.code, words.stderr]).toEqual([0, '']);
   expect(words.stdout).toContain('files        1, 5 bytes');
-  expect(await refused('admin', 'users', 'show', 'nobody@example.org')).toMatchObject({
-    error: 'not-found',
-  });
+  expect(nobody.error).toBe('not-found');
 });
 
 it('lists sessions, and ends one or all of an account', async () => {
@@ -113,8 +114,6 @@ it('deletes an account when it is meant, and tells how far that is', async () =>
   const deleted = await operator.json('admin', 'users', 'delete', carol.email, '--yes');
   expect(deleted).toEqual({ uid: carol.uid });
   await get(server, 'session/status', carol.authorization).expect(401);
-  const before = await operator.json('users', 'deletion', carol.uid);
-  expect(before).toMatchObject({ uid: carol.uid, state: 'erasing', asked: ISO, finished: null });
   server.app.get(DeletionsService).hurry();
   await server.app.get(DeletionsService).settled();
   expect(await operator.json('users', 'deletion', carol.uid)).toMatchObject({
@@ -124,13 +123,32 @@ it('deletes an account when it is meant, and tells how far that is', async () =>
   expect(stdout).toContain(`${carol.uid}: erased at `);
 });
 
+it('tells what a deletion waits for', async () => {
+  const uid = 'f'.repeat(32);
+  await server.db.query(
+    `INSERT INTO deletion (uid, asked_at, tries, next_try_at, waiting)
+     VALUES ($1, now(), 3, now() + interval '1 hour', '{"stores": "1 to be deleted on far"}')`,
+    [uid],
+  );
+  const [told, { stdout }] = await Promise.all([
+    operator.json('users', 'deletion', uid),
+    operator.run('users', 'deletion', uid),
+  ]);
+  expect(told).toEqual({
+    ...{ uid, state: 'erasing', asked: ISO, finished: null, next: ISO, tries: 3 },
+    waiting: { stores: '1 to be deleted on far' },
+  });
+  expect(stdout).toContain(`${uid}: being erased, 3 tries\n  stores     1 to be deleted on far\n`);
+});
+
 it('has help with examples, and says what is wrong with a number', async () => {
   const { code, stdout } = await operator.run('admin', '--help');
   expect(code).toBe(0);
   expect(stdout).toContain('$ lockstep admin users list');
-  for (const words of [['users'], ['invites'], ['sessions'], ['users', 'list']]) {
-    expect((await operator.run('admin', ...words, '--help')).code).toBe(0);
-  }
+  const helped = [['users'], ['invites'], ['sessions'], ['users', 'list']].map((words) =>
+    operator.run('admin', ...words, '--help'),
+  );
+  for (const { code: exit } of await Promise.all(helped)) expect(exit).toBe(0);
   expect((await operator.run('admin', 'users', 'list', '--limit', 'all')).code).toBe(2);
 });
 

