@@ -4,17 +4,10 @@ import { AccountApi } from './account-api.ts';
 import { benchCrowd } from './crowd.ts';
 import { benchFirefox } from './firefox.ts';
 import { benchLogin } from './login.ts';
-import { type Options, readOptions } from './options.ts';
+import { readOptions } from './options.ts';
 import { benchSession } from './session.ts';
 import { benchStuffing } from './stuffing.ts';
 import { benchTiming } from './timing.ts';
-
-/** What each part measures. */
-export interface Bench {
-  server: ServerUnderTest;
-  api: AccountApi;
-  options: Options;
-}
 
 /** In the order of the options. */
 const benches = {

@@ -1,5 +1,5 @@
 import { percentile, print, say } from '../sync/report.ts';
-import type { Bench } from './accounts.ts';
+import type { Bench } from './bench.ts';
 import { atMost } from './verdict.ts';
 
 const CROWD = 100;

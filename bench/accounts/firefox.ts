@@ -6,7 +6,7 @@ import { Device } from '../../test/support/firefox/device.ts';
 import { findFirefox, Firefox } from '../../test/support/firefox/firefox.ts';
 import { print, say } from '../sync/report.ts';
 import type { ServerUnderTest } from '../sync/server-under-test.ts';
-import type { Bench } from './accounts.ts';
+import type { Bench } from './bench.ts';
 import { atMost } from './verdict.ts';
 
 const SHARE_MAX = 0.1;

@@ -1,7 +1,7 @@
 import { randomBytes, scrypt } from 'node:crypto';
 import { promisify } from 'node:util';
 import { median, print, say } from '../sync/report.ts';
-import type { Bench } from './accounts.ts';
+import type { Bench } from './bench.ts';
 import { atMost } from './verdict.ts';
 
 const TARGET = 1.25;

@@ -1,7 +1,7 @@
 import { BareServer } from '../sync/bare-server.ts';
 import { median, print, ratio, say } from '../sync/report.ts';
 import { AccountApi, signerOf } from './account-api.ts';
-import type { Bench } from './accounts.ts';
+import type { Bench } from './bench.ts';
 
 const TARGET = 0.6;
 const CLIENTS = 8;

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { percentile, print, say } from '../sync/report.ts';
 import type { AccountApi, Reply } from './account-api.ts';
-import type { Bench } from './accounts.ts';
+import type { Bench } from './bench.ts';
 
 const GUESSES_PER_SECOND = 50;
 const KNOWN = 20;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { median, print, say } from '../sync/report.ts';
 import type { Person, Reply } from './account-api.ts';
-import type { Bench } from './accounts.ts';
+import type { Bench } from './bench.ts';
 
 const PAIRS = 60;
 /** How often each pair is asked, as far as the limits of an account go. */
