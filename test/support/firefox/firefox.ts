@@ -43,10 +43,10 @@ const PRELUDE = `
 /** What scripts are given, by name; JSON. */
 export type Given = Readonly<Record<string, unknown>>;
 
-/** Where the Firefox is that tests drive: FIREFOX_BIN or Debian's; undefined when there is none. */
+/** Where the Firefox is that tests drive: FIREFOX_BIN, otherwise Debian's; undefined when it is not there. */
 export function findFirefox(): string | undefined {
-  const paths = [process.env['FIREFOX_BIN'], '/usr/bin/firefox-esr', '/usr/bin/firefox'];
-  return paths.find((path) => path !== undefined && path !== '' && existsSync(path));
+  const path = process.env['FIREFOX_BIN'] ?? '/usr/bin/firefox-esr';
+  return existsSync(path) ? path : undefined;
 }
 
 /** An unmodified Firefox without a window, with a new profile and a home folder of its own. */
