@@ -24,6 +24,7 @@ export const page = (title: string, body: string): string =>
     '<meta name="viewport" content="width=device-width">',
     `<title>${escapeHtml(title)}</title>`,
     '<link rel="stylesheet" href="/style.css">',
+    '<header><a class="mark" href="/">Lockstep</a></header>',
     `<main><h1>${escapeHtml(title)}</h1>`,
     body,
     '</main></html>\n',

@@ -1,4 +1,9 @@
-const format = new Intl.DateTimeFormat(document.documentElement.lang, {
+import '../strings/strings.ts'; // which says the language of the document
+
+const { lang } = document.documentElement;
+// The region of the browser, in the language of the page.
+const locale = navigator.languages.find((tag) => tag.split('-')[0] === lang) ?? lang;
+const format = new Intl.DateTimeFormat(locale, {
   dateStyle: 'medium',
   timeStyle: 'short',
 });
