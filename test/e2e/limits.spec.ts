@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Config } from '../../apps/server/src/platform/config.ts';
 import { MailerService } from '../../apps/server/src/mail/mailer.service.ts';
 import { anAddress, credentials, post } from '../support/account-api.ts';
-import { mails, signUp } from '../support/account.ts';
+import { bearerOf, mailedCode, mails, signUp } from '../support/account.ts';
 import { countingStatements } from '../support/statements.ts';
 import { TestServer } from '../support/test-server.ts';
 
@@ -252,6 +252,35 @@ describe('one stranger', () => {
     await login(owner, { email, authPW, unblockCode: code }).expect(200);
     await login(owner, { email, authPW }).expect(200);
   });
+});
+
+it('strangers who sign up a taken address use up none of its owner’s mail', async () => {
+  await start('mail.account=3/3600,login.account=3/3600');
+  const { email, authPW, uid } = await anAccount();
+  const code = await mailedCode(server, uid);
+  await post(server, 'recovery_email/verify_code', { uid, code }).expect(200);
+  for (let i = 1; i <= 5; i++) {
+    const { body } = await from(`192.0.2.${i}`, 'account/create', credentials(email)).expect(400);
+    expect(body.errno).toBe(101);
+    await login(`192.0.2.${i}`, wrong({ email })).expect(400);
+  }
+  expect((await login(owner, { email, authPW }).expect(400)).body.errno).toBe(125);
+  await from(owner, 'account/login/send_unblock_code', { email }).expect(200);
+  await login(owner, { email, authPW, unblockCode: await unblockCode(uid) }).expect(200);
+});
+
+it('guesses at mailed digits are counted by the address, also over sign-ups', async () => {
+  await start('guess.pair=3/3600,mail.pair=none');
+  const email = anAddress();
+  const guess = async () => {
+    const { body } = await from(stranger, 'account/create', credentials(email)).expect(200);
+    const session = bearerOf((body as { sessionToken: string }).sessionToken);
+    await from(stranger, 'session/resend_code', {}).set('authorization', session).expect(200);
+    const ask = from(stranger, 'session/verify_code', { code: '000000' });
+    return ask.set('authorization', session);
+  };
+  for (let i = 0; i < 3; i++) expect((await guess()).body.errno).toBe(183);
+  expect((await guess()).body.errno).toBe(114);
 });
 
 describe('credential stuffing', () => {

@@ -437,6 +437,23 @@ describe('a forgotten password', () => {
       await verify(sent.passwordForgotToken, second).expect(401);
     });
 
+    it('mails another code by the same statements, known address or not', async () => {
+      const { email } = await signUp(server);
+      const again = async (address: string) => {
+        const { passwordForgotToken } = await sendCode(address);
+        const bearer = typedBearer('passwordForgotToken', passwordForgotToken);
+        await mails(server);
+        const statements = await countingStatements(server, () =>
+          post(server, 'password/forgot/resend_code', { email: address }, bearer).expect(200),
+        );
+        await mails(server);
+        return statements.filter((one) => !/ mail (SET|WHERE)/.test(one));
+      };
+      const hit = await again(email);
+      expect(hit.length).toBeGreaterThan(2);
+      expect(await again(anAddress())).toEqual(hit);
+    });
+
     it('ends the token with the third wrong code, known address or not', async () => {
       const { email } = await signUp(server);
       for (const address of [email, anAddress()]) {

@@ -45,8 +45,10 @@ export class AccountsController {
   ): Promise<SignedIn> {
     const { client } = from;
     await this.limits.spend('sign-up', { client });
-    // Whoever signs up an address again and again fills a stranger's mailbox.
-    if (asked.invitation === undefined) {
+    // Whoever signs up an address again and again fills a stranger's mailbox. One that is taken gets
+    // no mail, and its owner may need what mail is left to be let in.
+    const isTaken = (await this.accounts.ownerOf(asked.email)) !== undefined;
+    if (asked.invitation === undefined && !isTaken) {
       await this.limits.spend('mail', { client, account: asked.email });
     }
     const signedIn = await this.accounts.create(asked, keys === 'true');

@@ -58,8 +58,14 @@ export class SessionsController {
   async verifyCode(
     @Session() session: Session,
     @Body({ schema: VerifySessionCode }) { code }: VerifySessionCode,
+    @From() { client }: Visitor,
   ): Promise<Record<string, never>> {
-    if (!session.verified) await this.verification.verifyDigits(session.uid, code);
+    const { uid, email, verified } = session;
+    if (verified) return {};
+    // By the address: whoever signs up with it anew has another uid, and no more guesses by that.
+    await this.limits.guess('guess', { client, account: email }, () =>
+      this.verification.verifyDigits(uid, code),
+    );
     return {};
   }
 

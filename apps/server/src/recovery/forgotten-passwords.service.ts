@@ -97,7 +97,7 @@ export class ForgottenPasswordsService {
   /** Mails another code for the same token. */
   async mailCodeAgain(token: PasswordToken): Promise<ForgotStatus & { codeLength: number }> {
     const code = randomBytes(CODE_BYTES).toString('hex');
-    const profile = token.uid === null ? undefined : await this.accounts.profile(token.uid);
+    const profile = await this.accounts.profile(token.uid ?? '');
     await this.tokens.recode(token.id, code);
     await this.mailer.send('password-reset-code', profile?.email, { uid: token.uid ?? '', code });
     return { ...this.status(token), codeLength: CODE_BYTES };
