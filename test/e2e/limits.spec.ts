@@ -3,6 +3,7 @@ import { Config } from '../../apps/server/src/platform/config.ts';
 import { MailerService } from '../../apps/server/src/mail/mailer.service.ts';
 import { anAddress, credentials, post } from '../support/account-api.ts';
 import { bearerOf, mailedCode, mails, signUp } from '../support/account.ts';
+import { stretch, typedBearer } from '../support/passwords.ts';
 import { countingStatements } from '../support/statements.ts';
 import { TestServer } from '../support/test-server.ts';
 
@@ -267,6 +268,26 @@ it('strangers who sign up a taken address use up none of its owner’s mail', as
   expect((await login(owner, { email, authPW }).expect(400)).body.errno).toBe(125);
   await from(owner, 'account/login/send_unblock_code', { email }).expect(200);
   await login(owner, { email, authPW, unblockCode: await unblockCode(uid) }).expect(200);
+});
+
+it('one token for a new password does not keep the server stretching', async () => {
+  await start('login.pair=2/600');
+  const { sessionToken, email, password } = await signUp(server);
+  const { authPW } = await stretch(email, password);
+  const ask = { email, oldAuthPW: authPW };
+  const session = bearerOf(sessionToken);
+  const { body } = await post(server, 'password/change/start', ask, session).expect(200);
+  const by = typedBearer(
+    'passwordChangeToken',
+    (body as { passwordChangeToken: string }).passwordChangeToken,
+  );
+  const next = { authPW: randomBytes(32).toString('hex'), wrapKb: randomBytes(32).toString('hex') };
+  const answers = await Promise.all(
+    Array.from({ length: 8 }, () => post(server, 'password/change/finish', next, by)),
+  );
+  const statuses = answers.map(({ status }) => status);
+  expect(statuses.filter((status) => status === 200)).toHaveLength(1);
+  expect(statuses.filter((status) => status === 429).length).toBeGreaterThanOrEqual(5);
 });
 
 it('guesses at mailed digits are counted by the address, also over sign-ups', async () => {

@@ -18,6 +18,7 @@ import {
   typedBearer,
 } from '../support/passwords.ts';
 import { TestServer } from '../support/test-server.ts';
+import { until } from '../support/until.ts';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -83,6 +84,29 @@ describe('a recovery key', () => {
     const stranger = await forget(server, await signUp(server));
     const theirs = await get(server, `recoveryKey/${recoveryKeyId}`, bearer(stranger)).expect(400);
     expect(theirs.body.errno).toBe(158);
+  });
+
+  it('is not kept when a reset, while it was on its way, made another kB', async () => {
+    const account = await signUp(server);
+    const { body } = await recoveryKeyOf(account);
+    const reset = server.db.createQueryRunner();
+    await reset.startTransaction();
+    await reset.query(`SELECT 1 FROM account WHERE uid = $1 FOR UPDATE`, [account.uid]);
+    const answer = post(server, 'recoveryKey', body, account.authorization).then(
+      ({ body }) => body,
+    );
+    await until(async () => {
+      const waiting = await server.db.query<unknown[]>(
+        `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'recovery_key|JOIN session'`,
+      );
+      return waiting.length > 0;
+    });
+    await reset.query(`DELETE FROM session WHERE uid = $1`, [account.uid]);
+    await reset.commitTransaction();
+    await reset.release();
+    expect(await answer).toMatchObject({ errno: 110 });
+    const token = await forget(server, account);
+    expect(await exists(bearer(token))).toBe(false);
   });
 
   it('that is not the account’s resets nothing', async () => {

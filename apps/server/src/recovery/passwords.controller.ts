@@ -67,7 +67,9 @@ export class PasswordsController {
     @From() from: Visitor,
     @Query('keys') keys?: string,
   ): Promise<SignedIn> {
-    return this.changes.finish(token, asked, keys === 'true', from);
+    return this.fewAtOnce(token, from, () =>
+      this.changes.finish(token, asked, keys === 'true', from),
+    );
   }
 
   @Post('password/forgot/send_otp')
@@ -136,7 +138,9 @@ export class PasswordsController {
     @From() from: Visitor,
     @Query('keys') keys?: string,
   ): Promise<SignedIn | Record<string, never>> {
-    return this.resets.reset(token, asked, keys === 'true', from);
+    return this.fewAtOnce(token, from, () =>
+      this.resets.reset(token, asked, keys === 'true', from),
+    );
   }
 
   @Post('account/destroy')
@@ -150,5 +154,14 @@ export class PasswordsController {
     const charged = { client, account: asked.email };
     await this.limits.guess('login', charged, () => this.destruction.destroy(session, asked));
     return {};
+  }
+
+  /** Each costs a stretching or three, before the token is used up: no more at once than log-ins. */
+  private fewAtOnce<T>(
+    { uid }: OwnedToken,
+    { client }: Visitor,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    return this.limits.guess('login', { client, account: uid }, work);
   }
 }

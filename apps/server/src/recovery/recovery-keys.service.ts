@@ -28,11 +28,22 @@ export class RecoveryKeysService {
   /**
    * Keeps a recovery key in the place of one that was never enabled.
    *
-   * @throws Failure `recovery-key-exists` when there is another, unless it is to be replaced
+   * @throws Failure `recovery-key-exists` when there is another, unless it is to be replaced;
+   *   `unauthenticated` when the session ended meanwhile
    */
-  async create(owner: Owner, asked: CreateRecoveryKey, from: Visitor): Promise<void> {
+  async create(
+    owner: Owner & { id: string },
+    asked: CreateRecoveryKey,
+    from: Visitor,
+  ): Promise<void> {
     const { recoveryKeyId, recoveryData, enabled, replaceKey } = asked;
     await this.db.transaction(async (tx) => {
+      // A reset waits for this, and then drops the key; a key of the kB before must not come after it.
+      const alive = await tx.query<unknown[]>(
+        `SELECT 1 FROM account a JOIN session s USING (uid) WHERE s.id = $1 FOR SHARE`,
+        [owner.id],
+      );
+      if (alive.length === 0) throw new Failure('unauthenticated', 'The session has ended.');
       const kept = await tx.query<unknown[]>(
         `INSERT INTO recovery_key AS k (uid, id_hash, data, hint, enabled, created_at)
          VALUES ($1, $2, $3, NULL, $4, $5)
