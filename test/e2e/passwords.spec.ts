@@ -16,6 +16,7 @@ import {
 } from '../support/passwords.ts';
 import { countingStatements } from '../support/statements.ts';
 import { TestServer } from '../support/test-server.ts';
+import { until } from '../support/until.ts';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -435,6 +436,29 @@ describe('a forgotten password', () => {
       expect(status.body).toMatchObject({ tries: 2 });
       await verify(sent.passwordForgotToken, second).expect(200);
       await verify(sent.passwordForgotToken, second).expect(401);
+    });
+
+    it('gives no leave for a reset that another one, under way, has overtaken', async () => {
+      const { email, uid } = await signUp(server);
+      const { passwordForgotToken } = await sendCode(email);
+      const code = await mailedResetCode(server, uid);
+      const other = server.db.createQueryRunner();
+      await other.startTransaction();
+      await other.query(`SELECT 1 FROM account WHERE uid = $1 FOR UPDATE`, [uid]);
+      const answer = verify(passwordForgotToken, code).then(({ status }) => status);
+      await until(async () => {
+        const waiting = await server.db.query<unknown[]>(
+          `SELECT 1 FROM pg_stat_activity
+            WHERE wait_event_type = 'Lock' AND query ~ 'password_token|FROM account'`,
+        );
+        return waiting.length > 0;
+      });
+      await other.query(`DELETE FROM password_token WHERE uid = $1`, [uid]);
+      await other.commitTransaction();
+      await other.release();
+      expect(await answer).toBe(401);
+      const left = await server.db.query(`SELECT 1 FROM password_token WHERE uid = $1`, [uid]);
+      expect(left).toEqual([]);
     });
 
     it('mails another code by the same statements, known address or not', async () => {

@@ -118,8 +118,10 @@ export class ForgottenPasswordsService {
     const { uid } = token;
     if (!isRight || uid === null) throw wrongCode({ ...this.status(token), tries });
     return this.db.transaction(async (tx) => {
+      // In this order: a reset that is under way ends both tokens, or comes after both.
+      const { token: accountResetToken } = await this.tokens.mint(tx, 'reset', uid);
       await this.tokens.take(tx, token);
-      return { accountResetToken: (await this.tokens.mint(tx, 'reset', uid)).token };
+      return { accountResetToken };
     });
   }
 

@@ -56,6 +56,8 @@ export class PasswordTokensService {
     const token = randomBytes(32);
     const { id, reqHMACkey } = deriveToken(token, derivation);
     const now = this.clock.now();
+    // First, as whoever sets a password does: so neither waits for the other's tokens.
+    await tx.query(`SELECT 1 FROM account WHERE uid = $1 FOR KEY SHARE`, [uid]);
     await tx.query(`DELETE FROM password_token WHERE expires_at <= $1`, [now]);
     await tx.query(
       `INSERT INTO password_token (id, kind, uid, req_hmac_key, code_hash, tries, expires_at)
