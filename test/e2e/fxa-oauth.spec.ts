@@ -8,6 +8,7 @@ import { anAddress, credentials, get, hawk, post } from '../support/account-api.
 import { changePassword } from '../support/passwords.ts';
 import { storageClient } from '../support/storage.ts';
 import { TestServer } from '../support/test-server.ts';
+import { until } from '../support/until.ts';
 
 let server: TestServer;
 let alice: Account;
@@ -504,6 +505,26 @@ describe('a code is worth nothing', () => {
     await verify(body.access_token as string).expect(400);
     expect((await refresh(body.refresh_token as string).expect(401)).body.errno).toBe(110);
     await get(server, 'session/status', bearerOf(body.session_token as string)).expect(401);
+  });
+
+  it('for a session, while a new password ends the one it was asked for in', async () => {
+    const { uid, authorization } = await anAccount();
+    const asked = { client_id: FENIX, scope: `profile ${NEW_SESSION}` };
+    const grant = await getCode(asked, authorization);
+    const change = server.db.createQueryRunner();
+    await change.startTransaction();
+    await change.query(`SELECT 1 FROM account WHERE uid = $1 FOR UPDATE`, [uid]);
+    const answer = redeem(grant, { client_id: FENIX }).then(({ status }) => status);
+    await until(async () => {
+      const waiting = await server.db.query<unknown[]>(
+        `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'FOR SHARE OF'`,
+      );
+      return waiting.length > 0;
+    });
+    await change.query(`DELETE FROM session WHERE uid = $1`, [uid]);
+    await change.commitTransaction();
+    await change.release();
+    expect(await answer).toBe(401);
   });
 
   it('to more than one of ten at once', async () => {

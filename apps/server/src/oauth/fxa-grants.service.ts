@@ -308,11 +308,12 @@ export class FxaGrantsService {
   /** Signs the redeemer in by itself, so that it stays when the browser it was approved in leaves. */
   private bringSession(uid: string, grantId: string): Promise<string> {
     return this.db.transaction(async (tx) => {
-      // A change of the password waits for this, and then ends both. The new one is no fresher.
+      // A change of the password waits for this, and then ends both: it locks in the same order, the
+      // account first. The new one is no fresher.
       const [found] = await tx.query<{ authAt: Date }[]>(
         `SELECT s.auth_at AS "authAt"
            FROM oidc g JOIN session s ON s.id = g.session_id JOIN account a ON a.uid = s.uid
-          WHERE g.model = 'Grant' AND g.id = $1 FOR SHARE OF s, a`,
+          WHERE g.model = 'Grant' AND g.id = $1 FOR SHARE OF a, s`,
         [grantId],
       );
       if (!found) throw sessionEnded();
