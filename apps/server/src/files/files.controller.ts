@@ -59,8 +59,9 @@ export class FilesController {
     const claims = readUpload(request.headers, filesFileBytesMax);
     const body = bodyOf(request);
     request.raw.setTimeout(filesIdleSeconds * 1000, () => request.raw.destroy());
-    const { file, isNew } = await this.files.put(caller, { root, id }, claims, body);
-    request.raw.setTimeout(0);
+    const { file, isNew } = await this.files
+      .put(caller, { root, id }, claims, body)
+      .finally(() => request.raw.setTimeout(0));
     void reply
       .status(isNew ? 201 : 200)
       .header('etag', `"${file.version}"`)
