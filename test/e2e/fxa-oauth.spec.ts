@@ -459,6 +459,30 @@ describe('a code is not given', () => {
   });
 });
 
+it('asks whoever ends a token to come again, when the end of its session is in the way', async () => {
+  const { authorization, uid } = await anAccount();
+  const { refresh_token } = await phone(undefined, authorization);
+  const change = server.db.createQueryRunner();
+  await change.startTransaction();
+  await change.query(`SET LOCAL deadlock_timeout = '20s'`);
+  await change.query(`SELECT 1 FROM session WHERE uid = $1 FOR UPDATE`, [uid]);
+  const answer = destroy({ refresh_token }).then((found) => found);
+  await until(async () => {
+    const waiting = await server.db.query<unknown[]>(
+      `SELECT 1 FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND query ~ 'DELETE FROM session USING gone'`,
+    );
+    return waiting.length > 0;
+  });
+  await change.query(`DELETE FROM oidc WHERE payload ->> 'accountId' = $1`, [uid]);
+  await change.rollbackTransaction();
+  await change.release();
+  const { status, headers } = await answer;
+  expect([status, headers['retry-after']]).toEqual([503, '1']);
+  await destroy({ refresh_token }).expect(200, {});
+  await refresh(refresh_token).expect(401);
+});
+
 describe('a code is worth nothing', () => {
   it.each([
     ['to another app', { client_id: FENIX }, 173],

@@ -93,6 +93,9 @@ const lost =
 /** PostgreSQL keeps no U+0000: 22021 in text, 22P05 in jsonb. Nothing was written. */
 const unstorable = /^(22021|22P05)$/;
 
+/** Of two transactions that wait for each other, PostgreSQL undoes one: whole, and it may come again. */
+const DEADLOCK = '40P01';
+
 /** The framework's own refusals (routing, parsing, validation, guards) in our words; undefined for a crash. */
 export function asFailure(thrown: unknown): Failure | undefined {
   if (thrown instanceof Failure) return thrown;
@@ -107,6 +110,12 @@ export function asFailure(thrown: unknown): Failure | undefined {
   }
   if (typeof code === 'string' && unstorable.test(code)) {
     return new Failure('malformed', 'No text may hold the character U+0000.', { cause: thrown });
+  }
+  if (code === DEADLOCK) {
+    return new Failure('unavailable', 'Another request was in the way. Try again.', {
+      cause: thrown,
+      headers: { 'retry-after': '1' },
+    });
   }
   if (code === 'ENOSPC') return new Failure('over-quota', 'The disk is full.', { cause: thrown });
   return typeof statusCode === 'number' && statusCode < 500
