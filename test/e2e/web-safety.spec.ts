@@ -6,6 +6,7 @@ import { InvitationsService } from '../../apps/server/src/accounts/invitations.s
 import { type Account, bearerOf, mailedCode, mails, signUp } from '../support/account.ts';
 import { anAddress, credentials, get, post } from '../support/account-api.ts';
 import { TestServer } from '../support/test-server.ts';
+import { until } from '../support/until.ts';
 import { describeWeb, launchChromium, Visitor } from '../support/web.ts';
 
 describeWeb('The pages, attacked and without a mouse', () => {
@@ -127,6 +128,11 @@ describeWeb('The pages, attacked and without a mouse', () => {
     await visitor.page.goto(`http://127.0.0.1:${(evil.address() as AddressInfo).port}/`);
     const frames = visitor.page.frames().filter((frame) => frame !== visitor.page.mainFrame());
     expect(frames).toHaveLength(1);
+    // The page is loaded before its frame has become the browser's own complaint.
+    await until(async () => {
+      await visitor.page.title();
+      return frames[0]?.url() !== '';
+    });
     expect(frames[0]?.url()).toMatch(/^chrome-error:/);
     await visitor.context.close();
     evil.close();
