@@ -1,8 +1,19 @@
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Browser } from 'playwright-core';
-import { generateKeysJwk, openScopedKeys, toBase64Url, utf8 } from '#lib/crypto';
-import { APP_KEY, OLD_SYNC, TokenAnswer } from '#lib/protocol';
+import { z } from 'zod';
+import {
+  deriveToken,
+  fromHex,
+  generateKeysJwk,
+  openKeysBundle,
+  openScopedKeys,
+  toBase64Url,
+  toHex,
+  utf8,
+  xor,
+} from '#lib/crypto';
+import { APP_KEY, Hex32, KeysBundle, OLD_SYNC, TokenAnswer } from '#lib/protocol';
 import {
   type Account,
   authorizationUrl,
@@ -10,11 +21,13 @@ import {
   mailedCode,
   signUp,
 } from '../support/account.ts';
-import { anAddress, post } from '../support/account-api.ts';
+import { anAddress, get, hawk, post } from '../support/account-api.ts';
 import { TestServer } from '../support/test-server.ts';
 import { describeWeb, launchChromium, Visitor } from '../support/web.ts';
 
 const FIREFOX = '5882386c6d801776';
+/** What an older Firefox is handed beside the session. */
+const KeyAccess = z.object({ keyFetchToken: Hex32, unwrapBKey: Hex32 });
 const FIREFOX_AGENT = 'Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0';
 
 describeWeb('The pages, where an app or a Firefox asks', () => {
@@ -114,12 +127,17 @@ describeWeb('The pages, where an app or a Firefox asks', () => {
      *
      * @param mayLink - undefined for another browser, where nobody answers
      */
-    const around = async (visitor: Visitor, mayLink: boolean | undefined, user: object | null) => {
+    const around = async (
+      visitor: Visitor,
+      mayLink: boolean | undefined,
+      user: object | null,
+      engines = ['bookmarks', 'history'],
+    ) => {
       const heard: Message[] = [];
       await visitor.context.exposeFunction('hearIt', (message: Message) => heard.push(message));
       await visitor.context.addInitScript(
-        ({ ok, signedInUser }) => {
-          const capabilities = { choose_what_to_sync: true, engines: ['bookmarks', 'history'] };
+        ({ ok, signedInUser, engines }) => {
+          const capabilities = { choose_what_to_sync: true, engines };
           const answers: Record<string, unknown> = {
             'fxaccounts:fxa_status': { signedInUser, capabilities },
             'fxaccounts:can_link_account': { ok },
@@ -140,7 +158,7 @@ describeWeb('The pages, where an app or a Firefox asks', () => {
             });
           });
         },
-        { ok: mayLink, signedInUser: user },
+        { ok: mayLink, signedInUser: user, engines },
       );
       return heard;
     };
@@ -162,6 +180,31 @@ describeWeb('The pages, where an app or a Firefox asks', () => {
       await visitor.open(`/?${query.toString()}`);
       return { visitor, heard };
     };
+    /** As Firefox's menu did before it took keys by OAuth. */
+    const olderFirefox = async () => {
+      const visitor = await Visitor.at(server, browser);
+      const heard = await around(visitor, true, null, ['creditcards']);
+      await visitor.open('/?context=fx_desktop_v3&service=sync&action=email&entrypoint=menu');
+      return { visitor, heard };
+    };
+
+    /** What an older Firefox makes of the message that signs it in. */
+    const kBFor = async (login: Message['data'] | undefined) => {
+      const { keyFetchToken: token, unwrapBKey } = KeyAccess.parse(login);
+      const signing = { token, kind: 'keyFetchToken', path: 'account/keys' } as const;
+      const authorization = await hawk(server, signing);
+      const { body } = await get(server, 'account/keys', authorization).expect(200);
+      const { bundleKey } = deriveToken(fromHex(token), 'keyFetchToken');
+      const { wrapKb } = openKeysBundle(bundleKey, fromHex(KeysBundle.parse(body).bundle));
+      return toHex(xor(wrapKb, fromHex(unwrapBKey)));
+    };
+
+    /** Gives the code that was mailed to who just signed up. */
+    const confirm = async (email: string) => {
+      const [row] = await server.db.query('SELECT uid FROM account WHERE email = $1', [email]);
+      const code = await mailedCode(server, row.uid);
+      await post(server, 'recovery_email/verify_code', { uid: row.uid, code }).expect(200);
+    };
     const commands = (heard: Message[]) => heard.map(({ command }) => command.split(':')[1]);
 
     it('hand session and code in order, and what a new person wants to sync', async () => {
@@ -172,9 +215,7 @@ describeWeb('The pages, where an app or a Firefox asks', () => {
       const email = anAddress();
       await visitor.submits({ email, password: 'pässwörd' }, '#signup');
       await visitor.sees('confirm');
-      const [row] = await server.db.query('SELECT uid FROM account WHERE email = $1', [email]);
-      const code = await mailedCode(server, row.uid);
-      await post(server, 'recovery_email/verify_code', { uid: row.uid, code }).expect(200);
+      await confirm(email);
       await visitor.sees('connected');
       await visitor.inspects('firefox-connected');
       expect(commands(heard)).toEqual([
@@ -203,6 +244,44 @@ describeWeb('The pages, where an app or a Firefox asks', () => {
         services: { sync: {} },
       });
       await visitor.context.close();
+    });
+
+    it('hand an older one, with the session, what it fetches the keys with', async () => {
+      const { visitor, heard } = await olderFirefox();
+      await visitor.submits({ email: ada.email, password: ada.password }, '#signin');
+      await visitor.sees('connected');
+      expect(commands(heard)).toEqual(['fxa_status', 'fxa_status', 'can_link_account', 'login']);
+      const login = heard.at(-1)?.data;
+      const { uid, email } = ada;
+      expect(login).toMatchObject({ uid, email, verified: true, services: { sync: {} } });
+      expect(await kBFor(login)).toBe(toHex(ada.kB));
+      expect(visitor.complaints).toEqual([]);
+      await visitor.context.close();
+    });
+
+    it('offer an older one what every Firefox syncs, and make it the keys of others', async () => {
+      const typed = { email: anAddress(), password: 'pässwörd' };
+      const first = await olderFirefox();
+      await first.visitor.page.click('summary');
+      await first.visitor.page.uncheck('#sync-creditcards');
+      await first.visitor.page.uncheck('#sync-tabs');
+      await first.visitor.submits(typed, '#signup');
+      await first.visitor.sees('confirm');
+      await confirm(typed.email);
+      await first.visitor.sees('connected');
+      const login = first.heard.at(-1)?.data;
+      const usual = ['addons', 'bookmarks', 'history', 'passwords', 'prefs', 'tabs'];
+      const sync = {
+        offeredEngines: [...usual, 'creditcards'],
+        declinedEngines: ['tabs', 'creditcards'],
+      };
+      expect(login).toMatchObject({ verified: true, services: { sync } });
+
+      const second = await olderFirefox();
+      await second.visitor.submits(typed, '#signin');
+      await second.visitor.sees('connected');
+      expect(await kBFor(second.heard.at(-1)?.data)).toBe(await kBFor(login));
+      await Promise.all([first, second].map(({ visitor }) => visitor.context.close()));
     });
 
     it('end the session when Firefox does not take the account', async () => {

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, watch } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, watch } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Marionette, MarionetteError } from './marionette.ts';
 import { type Preferences, quiet, userJs } from './preferences.ts';
 
@@ -47,6 +47,16 @@ export type Given = Readonly<Record<string, unknown>>;
 export function findFirefox(): string | undefined {
   const path = process.env['FIREFOX_BIN'] ?? '/usr/bin/firefox-esr';
   return existsSync(path) ? path : undefined;
+}
+
+/** Its major version; undefined where there is none, or a script that starts it from elsewhere. */
+export function firefoxVersion(): number | undefined {
+  const path = findFirefox();
+  if (path === undefined) return undefined;
+  const file = join(dirname(realpathSync(path)), 'application.ini');
+  if (!existsSync(file)) return undefined;
+  const version = /^Version=(\d+)/m.exec(readFileSync(file, 'utf8'))?.[1];
+  return version === undefined ? undefined : Number(version);
 }
 
 /** An unmodified Firefox without a window, with a new profile and a home folder of its own. */

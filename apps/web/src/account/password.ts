@@ -75,18 +75,36 @@ export async function makePassword(
   return { json, stretched: v2 };
 }
 
+/** What fetches the account's keys, which works once, and what unwraps them. Who has both has kB. */
+export interface KeyAccess {
+  /** 64 hex digits. */
+  keyFetchToken: string;
+  /** 32 bytes, of the stretching that the token came by. */
+  unwrapBKey: Uint8Array;
+}
+
+/**
+ * Pairs what an answer gave with what opens it.
+ *
+ * @param fetch - from an answer to the same stretching that `unwrapBKey` is of
+ */
+export function keyAccess(
+  { keyFetchToken, keyFetchTokenVersion2 }: KeyFetch,
+  { unwrapBKey }: Stretched,
+): KeyAccess {
+  const token = keyFetchTokenVersion2 ?? keyFetchToken;
+  if (token === undefined) throw new TypeError('The server gave no leave to fetch keys.');
+  return { keyFetchToken: token, unwrapBKey };
+}
+
 /**
  * Fetches the account's keys, which works once, and unwraps kB: 32 bytes.
  *
  * @param fetch - from an answer to the same stretching that `unwrapBKey` is of
  * @throws CryptoRefusal `bundle-forged` when they were altered on their way
  */
-export async function fetchKB(
-  { keyFetchToken, keyFetchTokenVersion2 }: KeyFetch,
-  { unwrapBKey }: Stretched,
-): Promise<Uint8Array> {
-  const token = keyFetchTokenVersion2 ?? keyFetchToken;
-  if (token === undefined) throw new TypeError('The server gave no leave to fetch keys.');
+export async function fetchKB(fetch: KeyFetch, stretched: Stretched): Promise<Uint8Array> {
+  const { keyFetchToken: token, unwrapBKey } = keyAccess(fetch, stretched);
   const ask = { url: '/auth/v1/account/keys', retry: false, ...bearing('keyFetchToken', token) };
   const { bundle } = await http.json(ask, KeysBundle);
   const { bundleKey } = deriveToken(fromHex(token), 'keyFetchToken');

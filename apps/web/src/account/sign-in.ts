@@ -7,7 +7,16 @@ import {
   ScopedKeyDataByScope,
   SignedIn,
 } from '#lib/protocol';
-import { fetchKB, makePassword, spelled, stretch, type Stretched, type Typed } from './password.ts';
+import {
+  fetchKB,
+  type KeyAccess,
+  keyAccess,
+  makePassword,
+  spelled,
+  stretch,
+  type Stretched,
+  type Typed,
+} from './password.ts';
 import { http, isErrno, post } from './server.ts';
 import { bySession, type Session } from './session.ts';
 
@@ -17,6 +26,8 @@ export interface Opened extends Session {
   verified: boolean;
   /** Asks for the account's keys, once, and unwraps kB: 32 bytes. */
   fetchKB(): Promise<Uint8Array>;
+  /** In the place of {@link fetchKB}, for who fetches the keys without this page. */
+  keyAccess(): KeyAccess;
 }
 
 /** An account of which a password was given just now. */
@@ -26,6 +37,7 @@ function opened(email: string, answer: SignedIn, stretched: Stretched): Opened {
   return {
     ...{ uid, email, sessionToken, verified },
     fetchKB: () => (fetched ??= fetchKB(answer, stretched)),
+    keyAccess: () => keyAccess(answer, stretched),
   };
 }
 

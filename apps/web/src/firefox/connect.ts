@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type ScopedKey, sealKeysFor } from '#lib/client';
+import { toHex } from '#lib/crypto';
 import { OLD_SYNC } from '#lib/protocol';
 import { http, post } from '../account/server.ts';
 import { bySession, endSession } from '../account/session.ts';
@@ -7,7 +8,7 @@ import { type Opened, scopedKeys } from '../account/sign-in.ts';
 import { askFirefox, ChannelError } from './web-channel.ts';
 
 /** What Firefox writes into the address of the page: firefox.md §3 */
-const Request = z.object({
+const OAuthRequest = z.object({
   context: z.literal('oauth_webchannel_v1'),
   client_id: z.string().min(1),
   scope: z.string().min(1),
@@ -18,12 +19,22 @@ const Request = z.object({
   keys_jwk: z.string().optional(),
   service: z.string().optional(),
 });
+type OAuthRequest = z.infer<typeof OAuthRequest>;
+/** Firefox before it took keys by OAuth: it fetches and derives them itself. firefox.md §7 */
+const OlderRequest = z.object({
+  context: z.literal('fx_desktop_v3'),
+  service: z.string().optional(),
+});
+const Request = z.discriminatedUnion('context', [OAuthRequest, OlderRequest]);
 export type FirefoxRequest = z.infer<typeof Request>;
 
 const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob:oauth-redirect-webchannel';
 /** Firefox may first ask the person whether to merge; that takes as long as it takes. */
 const PERSON_MS = 600_000;
 const FINISH_MS = 60_000;
+
+/** What every Firefox syncs; an older one names only what it can besides. */
+const USUAL_ENGINES = ['addons', 'bookmarks', 'history', 'passwords', 'prefs', 'tabs'];
 
 const Done = z.object({ ok: z.boolean().optional() });
 const Status = z.object({
@@ -48,7 +59,7 @@ const Authorization = z.object({ code: z.string(), state: z.string() });
 
 /** Whether a Firefox opened this page to be signed in. */
 export const isFirefoxFlow = (query: URLSearchParams): boolean =>
-  query.get('context') === 'oauth_webchannel_v1';
+  ['oauth_webchannel_v1', 'fx_desktop_v3'].includes(query.get('context') ?? '');
 
 /** Firefox's request; undefined when something in the address is missing. */
 export function readRequest(query: URLSearchParams): FirefoxRequest | undefined {
@@ -67,6 +78,16 @@ export const firefoxStatus = (query: URLSearchParams): Promise<FirefoxStatus> =>
     Status,
   );
 
+/** What a person can choose to sync; nothing when Firefox leaves no choice. */
+export function enginesOf(
+  { context }: FirefoxRequest,
+  status: FirefoxStatus | undefined,
+): string[] {
+  if (status?.capabilities.choose_what_to_sync !== true) return [];
+  const { engines } = status.capabilities;
+  return context === 'fx_desktop_v3' ? [...new Set([...USUAL_ENGINES, ...engines])] : engines;
+}
+
 /** What a person who signs up wants to sync; undefined leaves it to the account's other devices. */
 export interface SyncChoice {
   offered: readonly string[];
@@ -75,7 +96,8 @@ export interface SyncChoice {
 
 /**
  * Signs Firefox in: asks whether it may take this account, hands it the session, then an authorization code
- * with the keys sealed to Firefox. The keys themselves pass through the server as ciphertext.
+ * with the keys sealed to Firefox. The keys themselves pass through the server as ciphertext. An older one is
+ * handed, with the session, what fetches and unwraps them.
  *
  * @returns false when Firefox refuses the account
  * @throws ChannelError, ClientError
@@ -94,10 +116,14 @@ export async function connectFirefox(
     await endSession(account);
     return false;
   }
-  const wantsSync = request.scope.split(' ').includes(OLD_SYNC);
+  const isOlder = request.context === 'fx_desktop_v3';
+  const wantsSync = isOlder
+    ? request.service === 'sync'
+    : request.scope.split(' ').includes(OLD_SYNC);
   const sync = choice && { offeredEngines: choice.offered, declinedEngines: choice.declined };
   await expectOk('login', {
     ...{ uid, email, sessionToken, verified: true },
+    ...(isOlder && keysFor(account)),
     services: wantsSync ? { sync: sync ?? {} } : {},
   });
   if (signedInUser?.uid === uid) {
@@ -105,6 +131,21 @@ export async function connectFirefox(
     // with it, and never register again.
     await expectOk('change_password', { uid, email, sessionToken, verified: true });
   }
+  if (!isOlder) await finish(account, request, action);
+  return true;
+}
+
+/** What an older Firefox makes the keys of. */
+function keysFor(account: Opened) {
+  const { keyFetchToken, unwrapBKey } = account.keyAccess();
+  return { keyFetchToken, unwrapBKey: toHex(unwrapBKey) };
+}
+
+async function finish(
+  account: Opened,
+  request: OAuthRequest,
+  action: 'signin' | 'signup',
+): Promise<void> {
   const { keys_jwk: keysJwk } = request;
   const keys: Record<string, ScopedKey> =
     keysJwk === undefined ? {} : await scopedKeys(account, request.client_id, request.scope);
@@ -119,7 +160,6 @@ export async function connectFirefox(
   const ask = post('oauth/authorization', json, bySession(account));
   const { code, state } = await http.json(ask, Authorization);
   await expectOk('oauth_login', { action, code, state, redirect: OUT_OF_BAND });
-  return true;
 }
 
 async function expectOk(command: string, data: object): Promise<void> {

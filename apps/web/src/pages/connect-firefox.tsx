@@ -4,6 +4,7 @@ import { endSession, keepSession, session } from '../account/session.ts';
 import type { Opened } from '../account/sign-in.ts';
 import {
   connectFirefox,
+  enginesOf,
   firefoxStatus,
   type FirefoxStatus,
   readRequest,
@@ -42,7 +43,7 @@ export function ConnectFirefox({ path }: { path: string }) {
     );
   }
 
-  const engines = status.value?.capabilities.engines ?? [];
+  const engines = enginesOf(request, status.value);
   const connect = async (account: Opened, entry: Entry) => {
     const choice =
       entry === 'signup' && engines.length > 0
@@ -61,7 +62,6 @@ export function ConnectFirefox({ path }: { path: string }) {
     keepSession({ ...account, firefox: true });
     end.value = { name: 'connected', title: words.title, text: words.text(account.email) };
   };
-  const isChoice = status.value?.capabilities.choose_what_to_sync === true && engines.length > 0;
   return (
     <Enter
       title={strings.enter.titleFirefox}
@@ -71,7 +71,7 @@ export function ConnectFirefox({ path }: { path: string }) {
       isFixed={path === '/oauth/force_auth' && arrivedWith.has('email')}
       onEntered={connect}
     >
-      {isChoice && (
+      {engines.length > 0 && (
         <details>
           <summary>{strings.enter.sync}</summary>
           <p class="hint">{strings.enter.syncNote}</p>
