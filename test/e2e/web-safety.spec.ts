@@ -232,7 +232,7 @@ describeWeb('The pages, attacked and without a mouse', () => {
       const visitor = await Visitor.at(closed, browser);
       await visitor.open('/signup');
       await visitor.submits({ email, password: 'pässwörd' }, '#signup');
-      expect(await visitor.reads('.problem')).toMatch(/by invitation/);
+      expect(await visitor.reads('.problem')).toMatch(/without an invitation/);
       await visitor.inspects('enter-invitation');
       const invitation = await closed.app.get(InvitationsService).invite(email);
       await visitor.submits({ invitation }, '#signup');

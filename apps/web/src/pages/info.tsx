@@ -20,7 +20,7 @@ export function ConnectAnother() {
       <h2>{words.desktop}</h2>
       <ol>
         {words.desktopSteps(location.origin).map(([before, code, after]) => (
-          <li key={before}>
+          <li key={before + code}>
             {before} {code !== '' && <code>{code}</code>} {after}
           </li>
         ))}

@@ -27,7 +27,8 @@ const errors: Readonly<Record<string, string>> = {
   'errno-162': 'The server does not know this app.',
   'errno-163': 'This app asks for more than it may have.',
   'errno-201': 'The server is busy. Try again in a moment.',
-  'errno-202': 'This server takes new accounts by invitation only. Enter the code of yours.',
+  'errno-202':
+    'This server takes no new account of this address without an invitation. If you have one, enter its code.',
   network: 'The server cannot be reached.',
   timeout: 'The server did not answer in time.',
 };
@@ -221,14 +222,23 @@ export const en = {
       desktopSteps: (server: string): readonly (readonly [string, string, string])[] => [
         ['Open', 'about:config', 'in a new tab.'],
         ['Set', 'identity.fxaccounts.autoconfig.uri', `to ${server}, as a string.`],
+        ...(server.startsWith('http:')
+          ? [
+              [
+                'Set',
+                'identity.fxaccounts.allowHttp',
+                'to true, since this server has no https.',
+              ] as const,
+            ]
+          : []),
         ['Start Firefox again, and choose “Sign in” in its menu.', '', ''],
       ],
       android: 'Firefox for Android',
       androidText: (server: string) =>
-        `In the settings, open “About Firefox” and tap the logo five times. Back in the settings, “Custom Mozilla account server” is ${server}.`,
+        `In the settings, open “About Firefox” and tap the logo five times. Back in the settings, “Custom Mozilla account server” is ${server}, and “Custom Sync server” is ${server}/token/1.0/sync/1.5. Set both before you sign in.`,
       ios: 'Firefox for iOS',
       iosText: (server: string) =>
-        `In the settings, tap the version five times. In “Advanced account settings”, the account server is ${server}.`,
+        `In the settings, tap the version five times. In “Advanced account settings”, the account server is ${server}, and the token server is ${server}/token/1.0/sync/1.5.`,
     },
     activity: {
       title: 'What happened lately',
