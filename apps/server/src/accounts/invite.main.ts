@@ -25,7 +25,11 @@ try {
   const command = `npx lockstep sign-up ${email} --invitation ${invitation} --url ${url}`;
   const lines = asJson
     ? [JSON.stringify({ email, invitation, url, command })]
-    : [invitation, `It is good once, for 7 days, for ${email}:`, `  ${command}`];
+    : [
+        invitation,
+        `It is good once, for 7 days, for ${email}, who types it at ${url}/signup, or:`,
+        `  ${command}`,
+      ];
   process.stdout.write(`${lines.join('\n')}\n`);
 } catch (error) {
   if (!(error instanceof Failure)) throw error;

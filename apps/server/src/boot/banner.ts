@@ -50,7 +50,8 @@ export function announce(about: {
   // Said once, on standard output alone: the log is kept, and an invitation is a secret.
   if (invitation !== undefined) {
     process.stdout.write(
-      `First boot: your invitation, good once and for 7 days:\n` +
+      `First boot: your invitation, good once and for 7 days, is ${invitation}\n` +
+        `Type it at ${facts.address}/signup, or:\n` +
         `  npx lockstep --url ${facts.address} sign-up <address> --invitation ${invitation}\n`,
     );
   }
