@@ -53,6 +53,11 @@ for (const command of [
 ]) {
   program.addCommand(command);
 }
+// `lockstep … | head` has read enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(1);
+});
 // Before anything is parsed, since what cannot be parsed is an error to tell, too.
 const isJson = process.argv.includes('--json');
 for (const command of withSubcommands(program)) {

@@ -29,6 +29,12 @@ const Task = z.intersection(
 );
 type Task = z.infer<typeof Task>;
 
+// `lockstep … | head` has read enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(1);
+});
+
 Logger.overrideLogger(false); // what is printed is the answer
 const task = Task.parse(JSON.parse(process.argv[2] ?? ''));
 const config = Config.from(process.env);
