@@ -42,6 +42,14 @@ it('tells an account’s owner what happened, newest first, and roughly from whe
   ]);
 });
 
+it('says once that an address was confirmed', async () => {
+  const { uid, authorization } = await aLife('203.0.113.77');
+  const before = await events(authorization);
+  const code = await mailedCode(server, uid);
+  await from('203.0.113.77', 'recovery_email/verify_code', { uid, code }).expect(200);
+  expect(await events(authorization)).toEqual(before);
+});
+
 it('keeps no whole address and no whole header', async () => {
   await aLife('2001:db8:aaaa:bbbb:cccc::1');
   const rows = JSON.stringify(await server.db.query(`SELECT e::text FROM security_event e`));

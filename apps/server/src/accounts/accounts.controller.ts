@@ -135,8 +135,8 @@ export class AccountsController {
     @From() from: Visitor,
   ): Promise<Record<string, never>> {
     const charged = { client: from.client, account: asked.uid };
-    await this.limits.guess('guess', charged, () => this.verification.verify(asked));
-    await this.events.record(asked, 'account.email_verified', from);
+    const isNew = await this.limits.guess('guess', charged, () => this.verification.verify(asked));
+    if (isNew) await this.events.record(asked, 'account.email_verified', from);
     return {};
   }
 

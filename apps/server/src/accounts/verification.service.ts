@@ -75,18 +75,21 @@ export class VerificationService {
   /**
    * Marks the address of an account as verified. Giving the same code again changes nothing.
    *
+   * @returns whether it was not verified before
    * @throws Failure `invalid-verification-code`
    */
-  async verify({ uid, code }: VerifyEmail): Promise<void> {
+  async verify({ uid, code }: VerifyEmail): Promise<boolean> {
     const now = this.clock.now();
-    const [rows] = await this.db.query<[unknown[], number]>(
+    const [[found]] = await this.db.query<[{ isNew: boolean }[], number]>(
       `UPDATE account a SET verified_at = coalesce(a.verified_at, $3) FROM email_code c
-        WHERE a.uid = $1 AND c.uid = a.uid AND c.id = $2 AND c.expires_at > $3 RETURNING a.uid`,
+        WHERE a.uid = $1 AND c.uid = a.uid AND c.id = $2 AND c.expires_at > $3
+        RETURNING a.verified_at = $3 AS "isNew"`,
       [uid, hash(code), now],
     );
-    if (rows.length === 0) {
+    if (found === undefined) {
       throw new Failure('invalid-verification-code', 'The code is unknown or expired.');
     }
+    return found.isNew;
   }
 
   /**
