@@ -2,7 +2,7 @@ import { escapeHtml } from '../platform/html.ts';
 
 /** What the mail of each kind says about the account, the code or the device. */
 export interface MailContent {
-  /** A link that proves the address. */
+  /** A link that proves the address, and the code in it. */
   'verify-address': { uid: string; code: string };
   /** To be typed while signing in. */
   'sign-in-code': { uid: string; code: string };
@@ -48,6 +48,8 @@ const words: { [Kind in MailKind]: (content: MailContent[Kind]) => Words } = {
     body: [
       'Somebody, hopefully you, signed up with this address. To show that it is yours, open:',
       { path: `/verify_email?uid=${uid}&code=${code}` },
+      'Or type this code where you signed up:',
+      { code },
       'If it was not you, do nothing: without this step the account cannot be used.',
     ],
     headers: { 'X-Verify-Code': code },
@@ -189,7 +191,7 @@ function asText(block: Block): string {
 function asHtml(block: Block): string {
   if (typeof block === 'string') return `<p>${escapeHtml(block)}</p>`;
   if ('code' in block) {
-    return `<p style="font-size:1.5em;letter-spacing:.1em"><b>${escapeHtml(block.code)}</b></p>`;
+    return `<p style="font-size:1.5em;letter-spacing:.1em;overflow-wrap:anywhere"><b>${escapeHtml(block.code)}</b></p>`;
   }
   const link = escapeHtml(block.link);
   return `<p><a href="${link}">${link}</a></p>`;
