@@ -166,7 +166,12 @@ describe('signing up', () => {
     await create(second).expect(200);
     expect((await login(first).expect(400)).body.errno).toBe(103);
     await get(server, 'session/status', bearerOf(before.body.sessionToken)).expect(401);
-    await login(second).expect(200);
+    const { body } = await login(second).expect(200);
+    // The owner of the mailbox must not prove a password that somebody else chose.
+    const mailed = async (uid: string) =>
+      (await mails(server)).filter((mail) => mail.includes(`X-Uid: ${uid}`)).join();
+    expect(await mailed(before.body.uid)).not.toContain('signed up once only');
+    expect(await mailed(body.uid)).toContain('signed up once only');
   });
 
   it('makes one account when several sign up with one address at once', async () => {

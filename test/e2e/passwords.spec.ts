@@ -374,6 +374,14 @@ describe('a forgotten password', () => {
     await refused(spent);
   });
 
+  it('forgets mailed digits when the password changes', async () => {
+    const alice = await signUp(server);
+    await post(server, 'password/forgot/send_otp', { email: alice.email }).expect(200);
+    const code = await mailedResetCode(server, alice.uid);
+    await changePassword(server, alice, 'another');
+    expect((await guess(alice.email, code).expect(400)).body).toMatchObject({ errno: 105 });
+  });
+
   it('gives one token for the digits, also when five give them at once', async () => {
     const { email, uid } = await signUp(server);
     await post(server, 'password/forgot/send_otp', { email }).expect(200);

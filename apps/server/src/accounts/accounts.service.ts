@@ -63,7 +63,7 @@ export class AccountsService {
         throw badInvitation();
       }
       const { normalEmail } = account;
-      await tx.delete(AccountEntity, { normalEmail, verifiedAt: IsNull() });
+      const ended = await tx.delete(AccountEntity, { normalEmail, verifiedAt: IsNull() });
       // The unique address decides a race between two sign-ups; a look beforehand could not.
       const insert = tx
         .createQueryBuilder()
@@ -74,7 +74,10 @@ export class AccountsService {
       const { raw } = (await insert.returning('uid').execute()) as { raw: unknown[] };
       if (raw.length === 0) throw accountExists(email);
       // In the same transaction: no account without its mail, and no mail without its account.
-      if (!account.verifiedAt) await this.verification.mailCode(account.uid, email, tx);
+      if (!account.verifiedAt) {
+        const replaces = (ended.affected ?? 0) > 0;
+        await this.verification.mailCode(account.uid, email, { tx, replaces });
+      }
       return {
         uid: account.uid,
         ...(await this.sessions.start(tx, account.uid)),

@@ -28,12 +28,17 @@ export class VerificationService {
    * Mails a code and a link. Earlier codes stay good, because mail may arrive out of order.
    *
    * @param tx - that makes the account; whoever calls lets the mail go after it
+   * @param replaces - whether it ends an earlier sign-up of the address, which its owner must hear of
    * @throws Failure `too-many-requests` when five codes are alive
    */
-  async mailCode(uid: string, email: string, tx?: EntityManager): Promise<void> {
+  async mailCode(
+    uid: string,
+    email: string,
+    { tx, replaces = false }: { tx?: EntityManager; replaces?: boolean } = {},
+  ): Promise<void> {
     const code = randomBytes(16).toString('hex');
     await this.keep(uid, { id: hash(code), isDigits: false, seconds: LIFE_SECONDS }, tx);
-    await this.mailer.send('verify-address', email, { uid, code }, tx);
+    await this.mailer.send('verify-address', email, { uid, code, replaces }, tx);
   }
 
   /**

@@ -3,7 +3,7 @@ import { escapeHtml } from '../platform/html.ts';
 /** What the mail of each kind says about the account, the code or the device. */
 export interface MailContent {
   /** A link that proves the address, and the code in it. */
-  'verify-address': { uid: string; code: string };
+  'verify-address': { uid: string; code: string; replaces?: boolean };
   /** To be typed while signing in. */
   'sign-in-code': { uid: string; code: string };
   /** To be typed when sign-in is locked. */
@@ -43,13 +43,19 @@ const LOOK = ['You can see what happened in your account, and sign devices out, 
 
 /** One template per kind: plain words, no picture, nothing that tells who opened it. */
 const words: { [Kind in MailKind]: (content: MailContent[Kind]) => Words } = {
-  'verify-address': ({ uid, code }) => ({
+  'verify-address': ({ uid, code, replaces = false }) => ({
     subject: 'Verify your address',
     body: [
       'Somebody, hopefully you, signed up with this address. To show that it is yours, open:',
       { path: `/verify_email?uid=${uid}&code=${code}` },
       'Or type this code where you signed up:',
       { code },
+      ...(replaces
+        ? [
+            'An earlier sign-up with this address, which was never verified, has ended with this one.',
+            'If you signed up once only, do not open the link: somebody else did, with a password of theirs. Sign up again.',
+          ]
+        : []),
       'If it was not you, do nothing: without this step the account cannot be used.',
     ],
     headers: { 'X-Verify-Code': code },

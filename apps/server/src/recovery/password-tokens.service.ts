@@ -98,9 +98,14 @@ export class PasswordTokensService {
     if (rows.length === 0) throw new Failure('unauthenticated', 'The token was already used.');
   }
 
-  /** Ends every change and reset that is under way. */
+  /** Ends every change and reset that is under way, and what was mailed to begin one. */
   async dropAll(tx: EntityManager, uid: string): Promise<void> {
     await tx.query(`DELETE FROM password_token WHERE uid = $1`, [uid]);
+    await tx.query(
+      `DELETE FROM password_digits d USING account a
+        WHERE a.uid = $1 AND d.id = sha256(convert_to(a.normal_email, 'UTF8'))`,
+      [uid],
+    );
   }
 
   /** Puts another code in the place of a token's. */

@@ -67,7 +67,9 @@ export async function signIn(typed: Typed, unblockCode: string): Promise<Opened>
     const stretched = await stretch({ email, password: typed.password });
     const json: Login = {
       ...{ email, authPW: stretched.authPW },
-      ...(email !== typed.email.trim() && { originalLoginEmail: typed.email.trim() }),
+      ...(email !== typed.email.trim() && {
+        originalLoginEmail: typed.email.trim().normalize('NFKC'),
+      }),
       ...(unblockCode !== '' && { unblockCode: unblockCode.trim() }),
     };
     const ask = post('account/login?keys=true', json);
