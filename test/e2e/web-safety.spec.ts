@@ -225,6 +225,17 @@ describeWeb('The pages, attacked and without a mouse', () => {
     }
   });
 
+  it('say that nothing works without https', async () => {
+    const visitor = await Visitor.at(server, browser);
+    await visitor.context.addInitScript(() => {
+      Object.defineProperty(window, 'isSecureContext', { value: false });
+    });
+    await visitor.open('/');
+    expect(await visitor.reads('.problem')).toMatch(/without https/);
+    await visitor.inspects('insecure');
+    await visitor.context.close();
+  });
+
   it('ask for an invitation where one is needed', async () => {
     const closed = await TestServer.start({ SIGN_UP: 'invite' });
     try {

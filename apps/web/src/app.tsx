@@ -13,7 +13,7 @@ import { RecoveryKey } from './settings/recovery-key.tsx';
 import { Remove } from './settings/remove.tsx';
 import { SignedIn } from './settings/signed-in.tsx';
 import { strings } from './strings/strings.ts';
-import { Link } from './ui/parts.tsx';
+import { Link, Problem } from './ui/parts.tsx';
 import { arrivedWith, here } from './ui/route.ts';
 
 const INTERACTION = /^\/oauth2\/interaction\/([A-Za-z0-9_-]+)$/;
@@ -65,6 +65,8 @@ export function App() {
         <Link to="/settings" class="mark">
           {strings.name}
         </Link>
+        {/* Browsers have no cryptography for pages that somebody on the way could have changed. */}
+        {!isSecureContext && <Problem text={strings.insecure} />}
       </header>
       {pageOf(path)}
       <footer>

@@ -57,6 +57,8 @@ const scopes: Readonly<Record<string, string>> = {
 export const en = {
   name: 'Lockstep',
   noScript: 'These pages derive your keys on this device, and need JavaScript for it.',
+  insecure:
+    'Here you cannot sign in or make an account: this page came without https, and browsers derive no keys then. Whoever runs the server can put https in front of it; on that computer itself, http://localhost will do.',
   promise:
     'Your password and keys stay on this device. But whoever serves this page could change it: the command line, and a Firefox once it is signed in, do not depend on it.',
   back: 'Back',
