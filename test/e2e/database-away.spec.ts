@@ -36,17 +36,20 @@ describe('A database that dies and comes back', () => {
     });
     await server.event('listening');
   };
-  const askStatus = () =>
-    fetch(`${server.url}/auth/v1/account/status`, {
+  const ask = (call: string, json: object) =>
+    fetch(`${server.url}/auth/v1/account/${call}`, {
       method: 'POST',
-      body: JSON.stringify({ email: 'alice@example.com' }),
+      body: JSON.stringify(json),
       headers: { 'content-type': 'application/json' },
     });
+  const alice = { email: 'alice@example.com' };
+  const askStatus = () => ask('status', alice);
+  const signUp = () => ask('create', { ...alice, authPW: 'ab'.repeat(32) });
   /** A request that waits in the database for `locker` to end its transaction. */
-  const askBlocked = async (locker: pg.Client) => {
+  const askBlocked = async (locker: pg.Client, table = 'account', asking = askStatus) => {
     const watcher = await client();
-    await locker.query('BEGIN; LOCK TABLE account IN ACCESS EXCLUSIVE MODE');
-    const reply = askStatus();
+    await locker.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+    const reply = asking();
     const waiting = 'SELECT FROM pg_locks WHERE NOT granted';
     while ((await watcher.query(waiting)).rowCount === 0);
     return { reply };
@@ -64,12 +67,13 @@ describe('A database that dies and comes back', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('costs a request that is in it a 503 in its own format, and the server nothing', async () => {
+  it('costs a sign-up that is half done a 503 in its own format, and the server nothing', async () => {
     const locker = await client();
     const { rows } = await locker.query<{ file: string }>(
       "SELECT pg_read_file('postmaster.pid') AS file",
     );
-    const { reply } = await askBlocked(locker);
+    // The account is there, for itself alone; its session is not.
+    const { reply } = await askBlocked(locker, 'session', signUp);
     process.kill(Number(rows[0]?.file.split('\n')[0]), 'SIGKILL');
     const answer = await reply;
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '10']);
@@ -102,7 +106,9 @@ describe('A database that dies and comes back', () => {
   it('is used again when it is back', async () => {
     database = await startDatabase();
     while ((await fetch(`${server.url}/readyz`)).status !== 200);
-    expect((await askStatus()).status).toBe(200);
+    expect(await (await askStatus()).json()).toEqual({ exists: false });
+    expect((await signUp()).status).toBe(200);
+    expect(await (await askStatus()).json()).toEqual({ exists: true });
     expect(server.stderr).not.toContain('unhandled');
   });
 
