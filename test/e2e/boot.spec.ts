@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { jest } from '@jest/globals';
 import pg from 'pg';
 import { Config } from '../../apps/server/src/platform/config.ts';
+import { CommandLine } from '../support/built-program.ts';
 import { LaunchedServer } from '../support/launched-server.ts';
 import { freePort } from '../support/test-server.ts';
 
@@ -195,9 +196,12 @@ describe('The embedded default', () => {
       limits: expect.arrayContaining([expect.stringContaining('a record up to 2 MiB')]),
       next: 'npm run demo',
     });
-    for (const path of ['database.url', 'logs/server.log', 'server.lock']) {
+    for (const path of ['database.url', 'server.url', 'logs/server.log', 'server.lock']) {
       expect([path, modeOf(join(data, path))]).toEqual([path, '600']);
     }
+    // Its PORT was typed for it alone; whoever is invited has to find it all the same.
+    const operator = new CommandLine(dataDir(), { DATA_DIR: data });
+    expect(await operator.json('invite', 'bob@example.org')).toMatchObject({ url: server.url });
     const postgres = await postgresOf(data);
     expect(await server.stop()).toBe(0);
     await untilGone(postgres);
@@ -205,6 +209,19 @@ describe('The embedded default', () => {
     expect(() => statSync(join(data, 'server.lock'))).toThrow('ENOENT');
     const logged = readFileSync(join(data, 'logs/server.log'), 'utf8').trim().split('\n');
     expect(JSON.parse(logged.at(-1) ?? '')).toMatchObject({ level: 'log', event: 'stopping' });
+  });
+
+  it('warns who lets others in and names an address of this machine alone', async () => {
+    const server = LaunchedServer.start({
+      PORT: await port(),
+      DATA_DIR: dataDir(),
+      HOST: '0.0.0.0',
+      SIGN_UP: 'open',
+    });
+    expect(await server.event('listening')).toMatchObject({
+      warning: expect.stringContaining('PUBLIC_URL is of this machine alone'),
+    });
+    expect(await server.stop()).toBe(0);
   });
 
   it('refuses a second server on its folder, and not on the next one', async () => {

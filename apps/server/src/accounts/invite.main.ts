@@ -2,7 +2,7 @@ import { DataSource } from 'typeorm';
 import { Failure } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
-import { noServer, runningDatabase } from '../platform/running-database.ts';
+import { noServer, runningDatabase, runningOrigin } from '../platform/running-database.ts';
 import { InvitationsService } from './invitations.service.ts';
 
 /*
@@ -21,7 +21,7 @@ const db = await new DataSource({
 }).initialize();
 try {
   const invitation = await new InvitationsService(db, new Clock(), config).invite(email);
-  const url = config.publicUrl.origin;
+  const url = runningOrigin(config);
   const command = `npx lockstep sign-up ${email} --invitation ${invitation} --url ${url}`;
   const lines = asJson
     ? [JSON.stringify({ email, invitation, url, command })]

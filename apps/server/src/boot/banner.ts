@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { budgetsInWords } from '../platform/budgets.ts';
-import type { Config } from '../platform/config.ts';
+import { type Config, isLoopback } from '../platform/config.ts';
 import type { Logs } from './logs.ts';
 
 const policies = {
@@ -13,6 +13,9 @@ const policies = {
 
 const BELOW_A_PATH =
   'PUBLIC_URL has a path: storage and tokens work below it, sign-in pages and pairing do not';
+
+const NOT_REACHED =
+  'HOST lets others in, but PUBLIC_URL is of this machine alone: mailed links will not work for them';
 
 const roles = {
   all: 'everything',
@@ -44,7 +47,7 @@ export function announce(about: {
         : `sent by ${new URL(config.smtp.url).host}`,
     signUp: policies[config.signUp],
     limits: limitsInWords(config),
-    ...(config.publicUrl.pathname !== '/' && { warning: BELOW_A_PATH }),
+    ...warningOf(config),
     next: config.signUp === 'invite' ? 'npx lockstep invite <address>' : 'npm run demo',
   };
   // Said once, on standard output alone: the log is kept, and an invitation is a secret.
@@ -75,6 +78,12 @@ export function announce(about: {
     '',
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function warningOf({ host, publicUrl }: Config): { warning?: string } {
+  if (publicUrl.pathname !== '/') return { warning: BELOW_A_PATH };
+  if (!isLoopback(host) && isLoopback(publicUrl.hostname)) return { warning: NOT_REACHED };
+  return {};
 }
 
 /** The limits in force, each in one phrase; every one is a variable of `.env.example`. */

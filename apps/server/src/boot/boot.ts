@@ -7,7 +7,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../platform/embedd
 import { createServer } from '../server.ts';
 import { announce } from './banner.ts';
 import { BootFailure, reasonOf } from './boot-failure.ts';
-import { lockFolder, openFolder, publishDatabaseUrl } from './data-folder.ts';
+import { lockFolder, openFolder, publishUrl } from './data-folder.ts';
 import { checkDatabase } from './database-check.ts';
 import { Logs } from './logs.ts';
 import type { Shutdown } from './shutdown.ts';
@@ -62,7 +62,8 @@ export async function boot(
   } catch (error) {
     throw listenFailure(error, config);
   }
-  if (embedded) shutdown.first(publishDatabaseUrl(config.dataDir, embedded.url));
+  shutdown.first(publishUrl(config.dataDir, 'server.url', config.publicUrl.origin));
+  if (embedded) shutdown.first(publishUrl(config.dataDir, 'database.url', embedded.url));
   logs.isBooting = false;
   const isNode = config.role === 'storage';
   const invitation = isNode ? undefined : await server.get(InvitationsService).firstBoot();

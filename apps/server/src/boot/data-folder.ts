@@ -84,13 +84,17 @@ function isAlive(pid: number): boolean {
 }
 
 /**
- * Leaves the embedded database's address, password included, for the operator's own tools
- * (`lockstep invite`, the demo's search), readable by this user alone.
+ * Leaves where this server answers, or its embedded database (password included), for the operator's
+ * own tools (`lockstep invite`, the demo's search), readable by this user alone.
  *
  * @returns what removes it
  */
-export function publishDatabaseUrl(dataDir: string, url: string): () => void {
-  const path = join(dataDir, 'database.url');
+export function publishUrl(
+  dataDir: string,
+  name: 'server.url' | 'database.url',
+  url: string,
+): () => void {
+  const path = join(dataDir, name);
   fs.rmSync(path, { force: true }); // a mode is only given to a new file
   fs.writeFileSync(path, `${url}\n`, { mode: 0o600 });
   return () => {

@@ -308,7 +308,7 @@ function withSecretFiles(environment: Readonly<Record<string, string | undefined
 }
 
 /** Whether a host name or address can only be reached from this machine. */
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   const name = host.replace(/^\[|\]$/g, '');
   return (
     name === 'localhost' ||

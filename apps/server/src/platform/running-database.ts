@@ -9,9 +9,17 @@ import type { Config } from './config.ts';
  * @returns a postgres:// address; undefined when no server runs there
  */
 export function runningDatabase({ databaseUrl, dataDir }: Config): string | undefined {
-  if (databaseUrl !== undefined) return databaseUrl;
+  return databaseUrl ?? leftBehind(dataDir, 'database.url');
+}
+
+/** The origin of the server that runs on this data folder, else the one of the configuration. */
+export function runningOrigin({ dataDir, publicUrl }: Config): string {
+  return leftBehind(dataDir, 'server.url') ?? publicUrl.origin;
+}
+
+function leftBehind(dataDir: string, name: string): string | undefined {
   try {
-    return readFileSync(join(dataDir, 'database.url'), 'utf8').trim();
+    return readFileSync(join(dataDir, name), 'utf8').trim();
   } catch {
     return undefined;
   }
