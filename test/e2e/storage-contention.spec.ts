@@ -24,7 +24,7 @@ beforeEach(async () => {
  * Method: eight writers, by every way to write, and two readers that poll as fast as they can.
  */
 it('writers queue, and pollers miss nothing', async () => {
-  const rounds = process.env.SLOW === undefined ? 25 : 600;
+  const rounds = process.env.SLOW === undefined ? 25 : 1200;
   // While somebody makes a collection there is no time that can be vouched for: 0.
   const first = await user.put('/storage/c/first', { payload: '' });
   const written = new Map([['first', String(first.headers['x-last-modified'])]]);
@@ -67,7 +67,7 @@ it('writers queue, and pollers miss nothing', async () => {
     expect([...seen].toSorted()).toEqual([...written].toSorted());
   }
   expect(new Set(written.values()).size).toBe(1 + 8 * rounds); // no two writes at one time
-}, 120_000);
+}, 600_000);
 
 it('a commit of as many records as there may be is seen whole, or not at all', async () => {
   const { storageTotalRecordsMax: max } = server.config.limits;
