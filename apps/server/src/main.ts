@@ -1,4 +1,3 @@
-import './boot/memory.ts';
 import 'reflect-metadata';
 import { boot } from './boot/boot.ts';
 import { BootFailure } from './boot/boot-failure.ts';
