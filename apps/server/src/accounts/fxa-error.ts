@@ -1,7 +1,6 @@
-import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
-import { type FailureCode, failureStatuses } from '#lib/protocol';
-import type { ErrorFormat } from '../platform/failure.filter.ts';
+import type { FailureCode } from '#lib/protocol';
+import { errnoFormat } from '../platform/errno-format.ts';
 
 /** FxA's numbers for our refusals (`reference`: Firefox Accounts errno table). */
 const errnos: Partial<Record<FailureCode, number>> = {
@@ -61,21 +60,11 @@ const statuses: Partial<Record<FailureCode, number>> = {
 export const MISSING = 'Missing';
 
 /** `{code, errno, error, message}`; 999 for what has no number of its own. */
-export const fxaError: ErrorFormat = (failure) => {
-  const status = failure ? (statuses[failure.code] ?? failureStatuses[failure.code]) : 500;
-  return {
-    status,
-    contentType: 'application/json',
-    body: {
-      code: status,
-      errno: (failure && errnos[failure.code]) ?? 999,
-      error: STATUS_CODES[status] ?? 'Error',
-      message: failure?.message ?? 'Unspecified error',
-      ...(failure?.code === 'malformed' && mistakeIn(failure.cause)),
-      ...failure?.options.extra,
-    },
-  };
-};
+export const fxaError = errnoFormat({
+  errnos,
+  statuses,
+  more: ({ code, cause }) => (code === 'malformed' ? mistakeIn(cause) : {}),
+});
 
 /** Which of FxA's numbers a body has that fits no schema, and the members that it is about. */
 function mistakeIn(cause: unknown): { errno?: number; param?: string; validation?: object } {

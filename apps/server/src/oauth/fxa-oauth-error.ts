@@ -1,6 +1,5 @@
-import { STATUS_CODES } from 'node:http';
-import { type FailureCode, failureStatuses } from '#lib/protocol';
-import type { ErrorFormat } from '../platform/failure.filter.ts';
+import type { FailureCode } from '#lib/protocol';
+import { errnoFormat } from '../platform/errno-format.ts';
 
 /** The numbers of Firefox Accounts' stand-alone OAuth server, which had a table of its own. */
 const errnos: Partial<Record<FailureCode, number>> = {
@@ -33,17 +32,4 @@ const errnos: Partial<Record<FailureCode, number>> = {
 const statuses: Partial<Record<FailureCode, number>> = { 'signature-required': 401 };
 
 /** `{code, errno, error, message}` of `/oauth/v1`; 999 for what has no number of its own. */
-export const fxaOAuthError: ErrorFormat = (failure) => {
-  const status = failure ? (statuses[failure.code] ?? failureStatuses[failure.code]) : 500;
-  return {
-    status,
-    contentType: 'application/json',
-    body: {
-      code: status,
-      errno: (failure && errnos[failure.code]) ?? 999,
-      error: STATUS_CODES[status] ?? 'Error',
-      message: failure?.message ?? 'Unspecified error',
-      ...failure?.options.extra,
-    },
-  };
-};
+export const fxaOAuthError = errnoFormat({ errnos, statuses });

@@ -1,6 +1,5 @@
-import { STATUS_CODES } from 'node:http';
-import { type FailureCode, failureStatuses } from '#lib/protocol';
-import type { ErrorFormat } from '../platform/failure.filter.ts';
+import type { FailureCode } from '#lib/protocol';
+import { errnoFormat } from '../platform/errno-format.ts';
 
 /** The numbers of Firefox Accounts' profile server. */
 const errnos: Partial<Record<FailureCode, number>> = {
@@ -19,17 +18,4 @@ const errnos: Partial<Record<FailureCode, number>> = {
 const statuses: Partial<Record<FailureCode, number>> = { 'unsupported-media-type': 400 };
 
 /** `{code, errno, error, message}`; 999 for what has no number of its own. */
-export const profileError: ErrorFormat = (failure) => {
-  const status = failure ? (statuses[failure.code] ?? failureStatuses[failure.code]) : 500;
-  return {
-    status,
-    contentType: 'application/json',
-    body: {
-      code: status,
-      errno: (failure && errnos[failure.code]) ?? 999,
-      error: STATUS_CODES[status] ?? 'Error',
-      message: failure?.message ?? 'Unspecified error',
-      ...failure?.options.extra,
-    },
-  };
-};
+export const profileError = errnoFormat({ errnos, statuses });
