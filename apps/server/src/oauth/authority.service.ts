@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
@@ -18,6 +18,7 @@ import { oauthError } from './oauth-error.ts';
 import { adapters } from './oidc.adapter.ts';
 import { makeProvider } from './provider.ts';
 import { audiencesOf } from './resources.ts';
+import { hashOf } from './token-hash.ts';
 
 /** For who signed out while a request was under way. */
 export const sessionEnded = () => new Failure('unauthenticated', 'The session has ended.');
@@ -244,8 +245,6 @@ export class AuthorityService implements OnModuleDestroy {
 /** Whether a foreign key refused a row, because the session that it names is gone. */
 const isWithoutSession = (error: unknown) =>
   error instanceof QueryFailedError && (error.driverError as { code?: string }).code === '23503';
-
-const hashOf = (value: string) => createHash('sha256').update(value).digest('base64url');
 
 function publicPart(jwk: object): object {
   const { kty, crv, x, y, alg, use, kid } = jwk as Record<string, unknown>;

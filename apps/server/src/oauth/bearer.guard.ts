@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   applyDecorators,
   createParamDecorator,
@@ -16,6 +15,7 @@ import { DataSource } from 'typeorm';
 import { type Api, type ApiScope, audiences, Failure } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
 import { StrategyGuard } from '../platform/strategy.guard.ts';
+import { hashOf } from './token-hash.ts';
 
 /** Who is calling through which app, and what the token allows. */
 export interface Grant {
@@ -44,7 +44,7 @@ export class BearerStrategy extends PassportStrategy(Strategy, 'bearer') {
       request.headers.authorization ?? '',
     )?.[1];
     if (token === undefined) throw refusal('A bearer token is needed in the Authorization header.');
-    const id = createHash('sha256').update(token).digest('base64url');
+    const id = hashOf(token);
     const [row] = await this.db.query<{ payload: TokenPayload }[]>(
       `SELECT payload FROM oidc
         WHERE model = 'AccessToken' AND id = $1 AND grant_id IS NOT NULL AND expires_at > $2`,

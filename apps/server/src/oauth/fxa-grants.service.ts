@@ -26,6 +26,7 @@ import { AuthorityService, sessionEnded } from './authority.service.ts';
 import { ClientsService } from './clients.service.ts';
 import { errors } from './oidc-provider.ts';
 import { ACCESS_TOKEN_SECONDS, audiencesOf, resourceServer } from './resources.ts';
+import { hashOf } from './token-hash.ts';
 
 /** A grant that ends with what was issued at once: the code's ten minutes, and a token's day. */
 const ONLINE_SECONDS = 600 + 86_400;
@@ -286,12 +287,7 @@ export class FxaGrantsService {
       `UPDATE oidc SET used_at = $2, expires_at = $3,
               payload = jsonb_set(payload, '{exp}', to_jsonb($4::bigint))
         WHERE model = 'RefreshToken' AND id = $1`,
-      [
-        createHash('sha256').update(value).digest('base64url'),
-        now,
-        until(REFRESH_SECONDS),
-        this.clock.seconds() + REFRESH_SECONDS,
-      ],
+      [hashOf(value), now, until(REFRESH_SECONDS), this.clock.seconds() + REFRESH_SECONDS],
     );
     await this.db.query(
       `UPDATE oidc SET expires_at = $2, payload = jsonb_set(payload, '{exp}', to_jsonb($3::bigint))

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { type DataSource, QueryFailedError } from 'typeorm';
 import type { Clock } from '../platform/clock.ts';
 import type { ClientsService } from './clients.service.ts';
 import { errors } from './oidc-provider.ts';
+import { hashOf } from './token-hash.ts';
 
 /** Whoever knows the id of one of these can use it, so only the SHA-256 is stored. */
 const bearers = new Set([
@@ -130,7 +130,7 @@ class OidcAdapter implements Adapter {
   }
 
   private key(id: string): string {
-    return this.isBearer ? createHash('sha256').update(id).digest('base64url') : id;
+    return this.isBearer ? hashOf(id) : id;
   }
 
   private async one(

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { scopesIn } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
+import { hashOf } from './token-hash.ts';
 
 /** A client that keeps a refresh token, such as the browser of a phone. */
 export interface RefreshClient {
@@ -42,7 +42,7 @@ export class RefreshTokensService {
 
   /** Whose refresh token this is; undefined when it is unknown, expired or revoked. */
   async find(token: string): Promise<RefreshClient | undefined> {
-    const id = createHash('sha256').update(token).digest('base64url');
+    const id = hashOf(token);
     const [row] = await this.db.query<Row[]>(`${CLIENT} AND t.id = $2`, [this.clock.now(), id]);
     return row && toClient(row);
   }

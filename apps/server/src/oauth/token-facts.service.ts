@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { Failure, type IntrospectedToken, scopesIn, type VerifiedToken } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
+import { hashOf } from './token-hash.ts';
 
 interface Row {
   id: string;
@@ -68,7 +68,7 @@ export class TokenFactsService {
          FROM oidc t LEFT JOIN profile p ON p.uid = t.payload->>'accountId'
         WHERE t.model IN ('AccessToken', 'RefreshToken') AND t.id = $1
           AND t.grant_id IS NOT NULL AND t.consumed IS NULL AND t.expires_at > $2`,
-      [createHash('sha256').update(token).digest('base64url'), this.clock.now()],
+      [hashOf(token), this.clock.now()],
     );
     return row;
   }
