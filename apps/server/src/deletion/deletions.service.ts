@@ -8,6 +8,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager, LessThan, LessThanOrEqual } from 'typeorm';
 import { Failure } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
+import { RepeatedJob } from '../platform/repeated-job.ts';
 import { DeletionEntity } from './deletion.entity.ts';
 
 /** Of a DataSource that this service works on. */
@@ -40,9 +41,12 @@ export type Erase = (uid: string) => Promise<string | undefined>;
 export class DeletionsService implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('deletion');
   private readonly parts = new Map<string, Erase>();
-  private timer?: NodeJS.Timeout;
-  private running: Promise<void> = Promise.resolve();
-  private isEnding = false;
+  private readonly job = new RepeatedJob(
+    () => this.eraseDue(),
+    (error) => {
+      this.logger.warn({ event: 'deletions-wait', reason: String(error) });
+    },
+  );
 
   constructor(
     @InjectDataSource() private readonly db: DataSource,
@@ -50,16 +54,12 @@ export class DeletionsService implements OnApplicationBootstrap, OnModuleDestroy
   ) {}
 
   onApplicationBootstrap(): void {
-    this.timer = setInterval(() => {
-      this.hurry();
-    }, INTERVAL_MS).unref();
-    this.hurry();
+    this.job.start(INTERVAL_MS);
+    this.job.hurry();
   }
 
-  async onModuleDestroy(): Promise<void> {
-    this.isEnding = true;
-    clearInterval(this.timer);
-    await this.running;
+  onModuleDestroy(): Promise<void> {
+    return this.job.stop();
   }
 
   /** To be called while the server starts. */
@@ -84,16 +84,12 @@ export class DeletionsService implements OnApplicationBootstrap, OnModuleDestroy
 
   /** Begins now, after what is under way. */
   hurry(): void {
-    this.running = this.running
-      .then(() => this.eraseDue())
-      .catch((error: unknown) => {
-        this.logger.warn({ event: 'deletions-wait', reason: String(error) });
-      });
+    this.job.hurry();
   }
 
   /** Resolves when what can be erased now has been. */
   settled(): Promise<void> {
-    return this.running;
+    return this.job.settled();
   }
 
   /** @throws Failure `not-found` when no account of this uid was deleted, or long ago */
@@ -104,7 +100,7 @@ export class DeletionsService implements OnApplicationBootstrap, OnModuleDestroy
   }
 
   private async eraseDue(): Promise<void> {
-    while (!this.isEnding && (await this.db.transaction((tx) => this.eraseNext(tx))));
+    while (!this.job.signal.aborted && (await this.db.transaction((tx) => this.eraseNext(tx))));
     const before = new Date(this.clock.now().getTime() - REMEMBERED_SECONDS * 1000);
     await this.db.manager.delete(DeletionEntity, { finishedAt: LessThan(before) });
   }
@@ -140,7 +136,7 @@ export class DeletionsService implements OnApplicationBootstrap, OnModuleDestroy
     if (alive.length > 0) return { account: 'there is an account of this uid' };
     const waiting: Record<string, string> = {};
     for (const [part, erase] of this.parts) {
-      if (this.isEnding) return { ...waiting, server: 'it is stopping' };
+      if (this.job.signal.aborted) return { ...waiting, server: 'it is stopping' };
       try {
         const left = await erase(uid);
         if (left !== undefined) waiting[part] = left;

@@ -14,6 +14,7 @@ import {
   type NotifyDevices,
 } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
+import { RepeatedJob } from '../platform/repeated-job.ts';
 import { Config } from '../platform/config.ts';
 import { DeviceMessagesService } from './device-messages.service.ts';
 import type { Holder } from './device.guard.ts';
@@ -40,7 +41,12 @@ const SOON_MS = 1500;
 @Injectable()
 export class DeviceCommandsService implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('devices');
-  private timer?: NodeJS.Timeout;
+  private readonly job = new RepeatedJob(
+    () => this.purge(),
+    (error) => {
+      this.logger.warn({ event: 'purge-failed', error: String(error) });
+    },
+  );
 
   constructor(
     @InjectDataSource() private readonly db: DataSource,
@@ -51,15 +57,11 @@ export class DeviceCommandsService implements OnApplicationBootstrap, OnModuleDe
   ) {}
 
   onApplicationBootstrap(): void {
-    this.timer = setInterval(() => {
-      this.purge().catch((error: unknown) => {
-        this.logger.warn({ event: 'purge-failed', error: String(error) });
-      });
-    }, PURGE_MS).unref();
+    this.job.start(PURGE_MS);
   }
 
-  onModuleDestroy(): void {
-    clearInterval(this.timer);
+  onModuleDestroy(): Promise<void> {
+    return this.job.stop();
   }
 
   /** Removes what expired. */

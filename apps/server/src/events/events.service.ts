@@ -10,6 +10,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import type { SecurityEvent, SecurityEventName } from '#lib/protocol';
 import { DeletionsService } from '../deletion/deletions.service.ts';
 import { Clock } from '../platform/clock.ts';
+import { RepeatedJob } from '../platform/repeated-job.ts';
 import type { Visitor } from '../platform/visitor.ts';
 import { familyOf, shortened } from './traces.ts';
 
@@ -24,7 +25,12 @@ const PURGE_MS = 3_600_000;
 @Injectable()
 export class EventsService implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('events');
-  private timer?: NodeJS.Timeout;
+  private readonly job = new RepeatedJob(
+    () => this.purge(),
+    (error) => {
+      this.logger.warn({ event: 'events-not-purged', reason: String(error) });
+    },
+  );
 
   constructor(
     @InjectDataSource() private readonly db: DataSource,
@@ -40,15 +46,11 @@ export class EventsService implements OnModuleInit, OnApplicationBootstrap, OnMo
   }
 
   onApplicationBootstrap(): void {
-    this.timer = setInterval(() => {
-      this.purge().catch((error: unknown) => {
-        this.logger.warn({ event: 'events-not-purged', reason: String(error) });
-      });
-    }, PURGE_MS).unref();
+    this.job.start(PURGE_MS);
   }
 
-  onModuleDestroy(): void {
-    clearInterval(this.timer);
+  onModuleDestroy(): Promise<void> {
+    return this.job.stop();
   }
 
   /**

@@ -10,6 +10,7 @@ import { DataSource } from 'typeorm';
 import { Failure, type FailureCode } from '#lib/protocol';
 import type { BudgetName } from '../platform/budgets.ts';
 import { Clock } from '../platform/clock.ts';
+import { RepeatedJob } from '../platform/repeated-job.ts';
 import { Config } from '../platform/config.ts';
 import { SettingsService } from '../platform/settings.service.ts';
 
@@ -60,7 +61,12 @@ const wrongGuesses: ReadonlySet<FailureCode> = new Set([
 @Injectable()
 export class LimitsService implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('limits');
-  private timer?: NodeJS.Timeout;
+  private readonly job = new RepeatedJob(
+    () => this.purge(),
+    (error) => {
+      this.logger.warn({ event: 'limits-not-purged', reason: String(error) });
+    },
+  );
 
   constructor(
     @InjectDataSource() private readonly db: DataSource,
@@ -70,15 +76,11 @@ export class LimitsService implements OnApplicationBootstrap, OnModuleDestroy {
   ) {}
 
   onApplicationBootstrap(): void {
-    this.timer = setInterval(() => {
-      this.purge().catch((error: unknown) => {
-        this.logger.warn({ event: 'limits-not-purged', reason: String(error) });
-      });
-    }, PURGE_MS).unref();
+    this.job.start(PURGE_MS);
   }
 
-  onModuleDestroy(): void {
-    clearInterval(this.timer);
+  onModuleDestroy(): Promise<void> {
+    return this.job.stop();
   }
 
   /**

@@ -9,6 +9,7 @@ import { Failure } from '#lib/protocol';
 import { AccountsService } from '../accounts/accounts.service.ts';
 import type { Session } from '../accounts/session.guard.ts';
 import { Clock } from '../platform/clock.ts';
+import { RepeatedJob } from '../platform/repeated-job.ts';
 import { Config } from '../platform/config.ts';
 import { asFailure } from '../platform/failure.filter.ts';
 import { problem } from '../platform/problem.ts';
@@ -32,7 +33,12 @@ const PURGE_MS = 3_600_000;
 @Injectable()
 export class AuthorityService implements OnModuleDestroy {
   private readonly logger = new Logger('oauth');
-  private timer?: NodeJS.Timeout;
+  private readonly job = new RepeatedJob(
+    () => this.purge(),
+    (error) => {
+      this.logger.warn({ event: 'purge-failed', error: String(error) });
+    },
+  );
   private keys: readonly object[] = [];
   private made?: { provider: Provider; handle: ReturnType<Provider['callback']> };
 
@@ -85,15 +91,11 @@ export class AuthorityService implements OnModuleDestroy {
     });
     this.made = { provider, handle: provider.callback() };
     await this.purge();
-    this.timer = setInterval(() => {
-      this.purge().catch((error: unknown) => {
-        this.logger.warn({ event: 'purge-failed', error: String(error) });
-      });
-    }, PURGE_MS).unref();
+    this.job.start(PURGE_MS);
   }
 
-  onModuleDestroy(): void {
-    clearInterval(this.timer);
+  onModuleDestroy(): Promise<void> {
+    return this.job.stop();
   }
 
   /** Removes what expired: every browser, code and token leaves a row behind. */

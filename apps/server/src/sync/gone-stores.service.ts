@@ -6,6 +6,7 @@ import {
 } from '@nestjs/common';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Clock } from '../platform/clock.ts';
+import { RepeatedJob } from '../platform/repeated-job.ts';
 import { Statements } from './statements.ts';
 
 const INTERVAL_MS = 60_000;
@@ -19,9 +20,12 @@ const REMEMBERED_MS = 7 * 86_400_000;
 @Injectable()
 export class GoneStoresService implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('storage');
-  private timer?: NodeJS.Timeout;
-  private readonly ending = new AbortController();
-  private running: Promise<void> = Promise.resolve();
+  private readonly job = new RepeatedJob(
+    () => this.purge(),
+    (error) => {
+      this.logger.warn({ event: 'gone-stores-left', error: String(error) });
+    },
+  );
 
   constructor(
     private readonly statements: Statements,
@@ -29,34 +33,26 @@ export class GoneStoresService implements OnApplicationBootstrap, OnModuleDestro
   ) {}
 
   onApplicationBootstrap(): void {
-    this.timer = setInterval(() => {
-      this.hurry();
-    }, INTERVAL_MS).unref();
-    this.hurry();
+    this.job.start(INTERVAL_MS);
+    this.job.hurry();
   }
 
-  async onModuleDestroy(): Promise<void> {
-    this.ending.abort();
-    clearInterval(this.timer);
-    await this.running;
+  onModuleDestroy(): Promise<void> {
+    return this.job.stop();
   }
 
   /** Begins now, after what is under way. */
   hurry(): void {
-    this.running = this.running
-      .then(() => this.purge())
-      .catch((error: unknown) => {
-        this.logger.warn({ event: 'gone-stores-left', error: String(error) });
-      });
+    this.job.hurry();
   }
 
   /** Resolves when what was to do has been done, or was left for later. */
   settled(): Promise<void> {
-    return this.running;
+    return this.job.settled();
   }
 
   private async purge(): Promise<void> {
-    const { signal } = this.ending;
+    const { signal } = this.job;
     const rows = await this.statements.run<{ uid: number; age: number }>(
       `SELECT uid, extract(epoch FROM now() - changed_at)::float8 * 1000 AS age FROM storage_hold
         WHERE state = 'gone' AND NOT purged ORDER BY changed_at, uid`,

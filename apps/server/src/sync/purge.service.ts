@@ -5,6 +5,7 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { Clock } from '../platform/clock.ts';
+import { RepeatedJob } from '../platform/repeated-job.ts';
 import { Config } from '../platform/config.ts';
 import { Statements } from './statements.ts';
 import { toHundredths } from './weave-time.ts';
@@ -27,8 +28,12 @@ const CHUNK_BATCHES = 10;
 @Injectable()
 export class PurgeService implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('storage');
-  private timer?: NodeJS.Timeout;
-  private isEnding = false;
+  private readonly job = new RepeatedJob(
+    () => this.purge(),
+    (error) => {
+      this.logger.warn({ event: 'purge-failed', error: String(error) });
+    },
+  );
 
   constructor(
     private readonly statements: Statements,
@@ -37,17 +42,11 @@ export class PurgeService implements OnApplicationBootstrap, OnModuleDestroy {
   ) {}
 
   onApplicationBootstrap(): void {
-    const interval = Math.min(this.config.limits.storagePurgeSeconds * 1000, 2 ** 31 - 1);
-    this.timer = setInterval(() => {
-      this.purge().catch((error: unknown) => {
-        this.logger.warn({ event: 'purge-failed', error: String(error) });
-      });
-    }, interval).unref();
+    this.job.start(Math.min(this.config.limits.storagePurgeSeconds * 1000, 2 ** 31 - 1));
   }
 
-  onModuleDestroy(): void {
-    this.isEnding = true;
-    clearInterval(this.timer);
+  onModuleDestroy(): Promise<void> {
+    return this.job.stop();
   }
 
   /** Chunk by chunk, each in a transaction, until nothing is left or another process is at it. */
@@ -55,7 +54,7 @@ export class PurgeService implements OnApplicationBootstrap, OnModuleDestroy {
     const now = toHundredths(this.clock.now());
     const begun = this.clock.now().getTime();
     const purged: Purged = { records: 0, bytes: 0, batches: 0, chunks: 0 };
-    for (let isMore = true; isMore && !this.isEnding;) {
+    for (let isMore = true; isMore && !this.job.signal.aborted;) {
       const chunk = await this.statements.one<Omit<Purged, 'chunks'> & { busy: boolean }>(
         `SELECT busy, records, bytes, batches FROM storage_purge($1, $2, $3)`,
         [now, CHUNK_RECORDS, CHUNK_BATCHES],

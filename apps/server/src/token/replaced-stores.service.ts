@@ -9,6 +9,7 @@ import { DataSource, IsNull } from 'typeorm';
 import { StoreChanged } from '#lib/protocol';
 import { NodesService } from '../nodes/nodes.service.ts';
 import { Clock } from '../platform/clock.ts';
+import { RepeatedJob } from '../platform/repeated-job.ts';
 import { NodeClientService } from '../platform/node-client.service.ts';
 import { StorageUserEntity } from './storage-user.entity.ts';
 
@@ -19,9 +20,12 @@ const PATIENCE_MS = 10_000;
 @Injectable()
 export class ReplacedStoresService implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger('nodes');
-  private timer?: NodeJS.Timeout;
-  private running: Promise<void> = Promise.resolve();
-  private isEnding = false;
+  private readonly job = new RepeatedJob(
+    () => this.tellAll(),
+    (error) => {
+      this.logger.warn({ event: 'replaced-stores-wait', reason: String(error) });
+    },
+  );
 
   constructor(
     @InjectDataSource() private readonly db: DataSource,
@@ -31,29 +35,21 @@ export class ReplacedStoresService implements OnApplicationBootstrap, OnModuleDe
   ) {}
 
   onApplicationBootstrap(): void {
-    this.timer = setInterval(() => {
-      this.hurry();
-    }, INTERVAL_MS).unref();
+    this.job.start(INTERVAL_MS);
   }
 
-  async onModuleDestroy(): Promise<void> {
-    this.isEnding = true;
-    clearInterval(this.timer);
-    await this.running;
+  onModuleDestroy(): Promise<void> {
+    return this.job.stop();
   }
 
   /** Begins now, after what is under way. */
   hurry(): void {
-    this.running = this.running
-      .then(() => this.tellAll())
-      .catch((error: unknown) => {
-        this.logger.warn({ event: 'replaced-stores-wait', reason: String(error) });
-      });
+    this.job.hurry();
   }
 
   /** Resolves when every node that is there has been told. */
   settled(): Promise<void> {
-    return this.running;
+    return this.job.settled();
   }
 
   private async tellAll(): Promise<void> {
@@ -63,7 +59,7 @@ export class ReplacedStoresService implements OnApplicationBootstrap, OnModuleDe
           AND NOT EXISTS (SELECT FROM store_move m WHERE m.uid = u.uid) ORDER BY uid`,
     );
     for (const { uid, node } of rows) {
-      if (this.isEnding) return;
+      if (this.job.signal.aborted) return;
       await this.tell(uid, node).catch((error: unknown) => {
         this.logger.warn({ event: 'replaced-store-waits', uid, node, reason: String(error) });
       });
