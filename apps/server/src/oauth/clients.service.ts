@@ -3,7 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { ClientId } from '#lib/protocol';
 import { builtInClients } from './built-in-clients.ts';
-import type { ClientMetadata } from './client-metadata.ts';
+import type { AppFace, ClientMetadata } from './client-metadata.ts';
 
 /** The apps that may ask for tokens. */
 @Injectable()
@@ -22,11 +22,58 @@ export class ClientsService {
 
   /** Read at every use, so that a changed row acts at once. */
   async find(clientId: string): Promise<ClientMetadata | undefined> {
+    return (await this.row(clientId))?.metadata;
+  }
+
+  /**
+   * The same for the provider, which compares the secret.
+   *
+   * @returns `client_secret` is the `hashOf` of the secret, when there is one
+   */
+  async findWithSecret(
+    clientId: string,
+  ): Promise<(ClientMetadata & { client_secret?: string }) | undefined> {
+    const row = await this.row(clientId);
+    return row && { ...row.metadata, ...(row.secret !== null && { client_secret: row.secret }) };
+  }
+
+  /** How an app shows itself to a person. */
+  async face(clientId: string): Promise<AppFace | undefined> {
+    const row = await this.row(clientId);
+    if (!row) return undefined;
+    const { client_name: name, client_uri, policy_uri, tos_uri } = row.metadata;
+    return {
+      client_id: clientId,
+      name,
+      ...(row.logo !== null && { logo: logoPath(row.logo) }),
+      ...(client_uri !== undefined && { client_uri }),
+      ...(policy_uri !== undefined && { policy_uri }),
+      ...(tos_uri !== undefined && { tos_uri }),
+      by: isBuiltIn(clientId) ? 'built-in' : row.owner === null ? 'operator' : 'developer',
+    };
+  }
+
+  private async row(clientId: string): Promise<Row | undefined> {
     if (!ClientId.safeParse(clientId).success) return undefined; // also what no text column holds
-    const [row] = await this.db.query<{ metadata: ClientMetadata }[]>(
-      `SELECT metadata FROM oauth_client WHERE id = $1`,
+    const [row] = await this.db.query<Row[]>(
+      `SELECT metadata, secret_hash AS secret, owner, l.id AS logo
+         FROM oauth_client c LEFT JOIN app_logo l ON l.client_id = c.id WHERE c.id = $1`,
       [clientId],
     );
-    return row?.metadata;
+    return row;
   }
 }
+
+interface Row {
+  metadata: ClientMetadata;
+  secret: string | null;
+  owner: string | null;
+  logo: string | null;
+}
+
+/** Where a picture of this name is shown. */
+export const logoPath = (id: string): string => `/apps/logos/${id}`;
+
+/** Whether the server comes with this app, and makes it anew when it is gone. */
+export const isBuiltIn = (clientId: string): boolean =>
+  builtInClients.some(({ client_id }) => client_id === clientId);

@@ -151,7 +151,7 @@ class ClientAdapter implements Adapter {
   constructor(private readonly clients: ClientsService) {}
 
   async find(id: string): Promise<AdapterPayload | undefined> {
-    return (await this.clients.find(id)) as AdapterPayload | undefined;
+    return (await this.clients.findWithSecret(id)) as AdapterPayload | undefined;
   }
 
   upsert = refuse;
