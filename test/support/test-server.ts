@@ -33,7 +33,9 @@ export class TestServer {
     readonly app: NestFastifyApplication,
     readonly config: Config,
     private readonly admin: DataSource,
-    private readonly schema: string,
+    readonly schema: string,
+    /** Where this process listens, which is not always its public address. */
+    private readonly address = config.publicUrl.origin,
   ) {}
 
   static async start(environment: Record<string, string> = {}): Promise<TestServer> {
@@ -59,6 +61,29 @@ export class TestServer {
     return server;
   }
 
+  /** Another process on the same database, of the same public address, with a clock of its own. */
+  async another(): Promise<TestServer> {
+    const config = Config.from({
+      PORT: String(await freePort()),
+      DATA_DIR: await mkdtemp(join(tmpdir(), 'lockstep-test-')),
+      DATABASE_URL: this.config.databaseUrl,
+      PUBLIC_URL: this.config.publicUrl.href,
+      BUDGETS: ROOMY,
+    });
+    const clock = new TestClock();
+    const parts = { config, clock, database: database(config.databaseUrl ?? '', this) };
+    const app = await createServer(parts);
+    const address = `http://localhost:${config.port}`;
+    const server = new TestServer(app, config, this.admin, this.schema, address);
+    const stop = async () => {
+      await app.close();
+      await rm(config.dataDir, { recursive: true, force: true });
+    };
+    Object.assign(server, { clock, stop });
+    await app.listen(config.port, config.host);
+    return server;
+  }
+
   get url(): string {
     return this.config.publicUrl.origin;
   }
@@ -66,7 +91,7 @@ export class TestServer {
     return this.app.get(DataSource);
   }
   request() {
-    return request.agent(this.url);
+    return request.agent(this.address);
   }
   async stop(): Promise<void> {
     await this.app.close();

@@ -8,13 +8,12 @@ import {
 import { PassportStrategy } from '@nestjs/passport';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { FastifyRequest } from 'fastify';
-import type { Pool } from 'pg';
 import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
-import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import { Failure } from '#lib/protocol';
 import { EventsService } from '../events/events.service.ts';
 import { Clock } from '../platform/clock.ts';
+import { runNamed } from '../platform/named-statement.ts';
 import { StrategyGuard } from '../platform/strategy.guard.ts';
 import { visitorOf } from '../platform/visitor.ts';
 import { HawkService, type Nonce, remembering } from './hawk.service.ts';
@@ -91,8 +90,7 @@ export class SessionStrategy extends PassportStrategy(Strategy, 'fxa-session') {
           values: [nonce.id, nonce.expiresAt, nonce.now, id, idle],
         }
       : { name: 'session', text: PLAIN, values: [id, idle] };
-    const pool = (this.db.driver as PostgresDriver).master as Pool;
-    return (await pool.query<Row>(statement)).rows[0];
+    return (await runNamed<Row>(this.db, statement))[0];
   }
 }
 

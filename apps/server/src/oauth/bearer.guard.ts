@@ -14,6 +14,7 @@ import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
 import { type Api, type ApiScope, audiences, Failure } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
+import { runNamed } from '../platform/named-statement.ts';
 import { StrategyGuard } from '../platform/strategy.guard.ts';
 import { hashOf } from './token-hash.ts';
 
@@ -44,12 +45,10 @@ export class BearerStrategy extends PassportStrategy(Strategy, 'bearer') {
       request.headers.authorization ?? '',
     )?.[1];
     if (token === undefined) throw refusal('A bearer token is needed in the Authorization header.');
-    const id = hashOf(token);
-    const [row] = await this.db.query<{ payload: TokenPayload }[]>(
-      `SELECT payload FROM oidc
-        WHERE model = 'AccessToken' AND id = $1 AND grant_id IS NOT NULL AND expires_at > $2`,
-      [id, this.clock.now()],
-    );
+    const [row] = await runNamed<{ payload: TokenPayload }>(this.db, {
+      ...{ name: 'bearer', text: PLAIN },
+      values: [hashOf(token), this.clock.now()],
+    });
     if (!row) throw refusal('The token is unknown, expired or revoked.');
     const { accountId, clientId, scope, aud, extra } = row.payload;
     return {
@@ -58,6 +57,10 @@ export class BearerStrategy extends PassportStrategy(Strategy, 'bearer') {
     };
   }
 }
+
+const PLAIN = `
+  SELECT payload FROM oidc
+   WHERE model = 'AccessToken' AND id = $1 AND grant_id IS NOT NULL AND expires_at > $2`;
 
 interface TokenPayload {
   accountId: string;

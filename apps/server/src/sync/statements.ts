@@ -1,9 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import type { Pool } from 'pg';
 import { DataSource } from 'typeorm';
-import type { PostgresDriver } from 'typeorm/driver/postgres/PostgresDriver.js';
 import { Failure } from '#lib/protocol';
+import { runNamed } from '../platform/named-statement.ts';
 
 /**
  * Runs statements that each connection prepares once, by name, and each in a transaction of its own.
@@ -22,11 +21,9 @@ export class Statements {
       name = `storage-${this.names.size}`;
       this.names.set(text, name);
     }
-    const pool = (this.db.driver as PostgresDriver).master as Pool;
-    const { rows } = await pool.query<Row>({ name, text, values }).catch((error: unknown) => {
+    return runNamed<Row>(this.db, { name, text, values }).catch((error: unknown) => {
       throw isHeld(error) ? moving() : error;
     });
-    return rows;
   }
 
   /** For a function that always answers with one row. */
