@@ -6,6 +6,7 @@ import { FilesModule } from './files/files.module.ts';
 import { KeysModule } from './keys/keys.module.ts';
 import { NodesModule } from './nodes/nodes.module.ts';
 import { OAuthModule } from './oauth/oauth.module.ts';
+import { PairingModule } from './pairing/pairing.module.ts';
 import { PagesModule } from './pages/pages.module.ts';
 import { type Parts, PlatformModule } from './platform/platform.module.ts';
 import { RecoveryModule } from './recovery/recovery.module.ts';
@@ -25,6 +26,7 @@ const front = [
   KeysModule,
   FilesModule,
   DepositModule,
+  PairingModule,
   PagesModule,
 ];
 const storage = [SyncModule];

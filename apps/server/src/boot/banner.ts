@@ -97,6 +97,7 @@ function limitsInWords({ limits }: Config): string[] {
     `${size(limits.bodyBytesMax)} per request to any other API`,
     `storage tokens live ${time(limits.storageTokenSeconds)}, clocks may differ by ${time(limits.hawkSkewSeconds)}`,
     `${limits.scryptConcurrency} password checks at a time`,
+    `pairing: ${limits.pairingChannelsMax} channels of ${time(limits.pairingChannelSeconds)}, ${limits.pairingExchangesMax} messages up to ${size(limits.pairingMessageBytesMax)} in each; ${time(limits.pairingIdleSeconds)} of silence`,
     `budgets: ${budgetsInWords(limits.budgets, time)}`,
   ];
 }

@@ -25,10 +25,13 @@ const kinds = {
   // Nobody guesses 40 bits; and this is the way in when others have used up the account's budgets.
   unblock: ['guess.client', 'guess.pair'],
   authorize: ['authorize.account'],
+  pairing: ['pairing.client'],
+  // Nobody guesses 128 bits either; whoever tries is not to be forever at it.
+  channel: ['guess.client'],
 } as const satisfies Record<string, BudgetName[]>;
 export type LimitKind = keyof typeof kinds;
 /** Those that are charged for what was wrong alone. */
-type GuessKind = 'login' | 'guess' | 'unblock';
+type GuessKind = 'login' | 'guess' | 'unblock' | 'channel';
 
 /** Those that wait longer each time, up to a day. A stranger's tries do not count on them. */
 const growing: ReadonlySet<BudgetName> = new Set(['login.pair']);
@@ -52,6 +55,7 @@ const wrongGuesses: ReadonlySet<FailureCode> = new Set([
   'invalid-verification-code',
   'invalid-unblock-code',
   'invalid-digits',
+  'unknown-channel',
 ]);
 
 /**

@@ -129,6 +129,12 @@ export const Environment = z.object({
   PUSH_HOSTS_ALLOWED: z.string().default(''),
   BODY_BYTES_MAX: bytes(131_072),
   HAWK_SKEW_SECONDS: seconds(60),
+  PAIRING_CHANNELS_MAX: bytes(1000),
+  PAIRING_CHANNEL_SECONDS: seconds(300),
+  PAIRING_EXCHANGES_MAX: bytes(20),
+  PAIRING_MESSAGE_BYTES_MAX: z.coerce.number().int().min(1).max(16_777_216).default(32_768),
+  PAIRING_IDLE_SECONDS: seconds(60),
+  PAIRING_PING_SECONDS: z.coerce.number().int().min(1).max(3600).default(5),
 });
 type Environment = z.infer<typeof Environment>;
 
@@ -281,6 +287,17 @@ function limitsOf(env: Environment) {
     /** JSON bodies of every API but storage and files. */
     bodyBytesMax: env.BODY_BYTES_MAX,
     hawkSkewSeconds: env.HAWK_SKEW_SECONDS,
+    /** Open at a time, in one process. */
+    pairingChannelsMax: env.PAIRING_CHANNELS_MAX,
+    /** After which a channel ends, whatever goes on in it. */
+    pairingChannelSeconds: env.PAIRING_CHANNEL_SECONDS,
+    /** Messages through one channel, both directions together. */
+    pairingExchangesMax: env.PAIRING_EXCHANGES_MAX,
+    pairingMessageBytesMax: env.PAIRING_MESSAGE_BYTES_MAX,
+    /** After which an end that is not heard of counts as gone. */
+    pairingIdleSeconds: env.PAIRING_IDLE_SECONDS,
+    /** Between two questions whether an end is there. */
+    pairingPingSeconds: env.PAIRING_PING_SECONDS,
     /** What each client and account may do how often; undefined for no limit. */
     budgets: env.BUDGETS,
   } as const;

@@ -7,6 +7,8 @@ import type { FastifyRequest } from 'fastify';
 export interface Visitor {
   /** An IPv4 address, or the /64 of an IPv6 one: whoever has one address there has all of them. */
   client: string;
+  /** The whole of it, for the account's owner to see. */
+  address: string;
   /** The `User-Agent` header as it came; a caller's words. */
   agent: string;
 }
@@ -20,7 +22,7 @@ export const From = createParamDecorator((_: unknown, context: ExecutionContext)
 
 /** The {@link Visitor} of a request, for a guard. */
 export function visitorOf(request: FastifyRequest): Visitor {
-  return visitors.get(request.raw) ?? { client: 'unknown', agent: '' };
+  return visitors.get(request.raw) ?? { client: 'unknown', address: '', agent: '' };
 }
 
 /** Notes of each request where it comes from: the last address that no proxy of ours has. */
@@ -33,6 +35,7 @@ export function attendVisitors(server: NestFastifyApplication, proxies: BlockLis
       const address = lastStranger(request.raw.socket.remoteAddress ?? '', said, proxies);
       visitors.set(request.raw, {
         client: networkOf(address),
+        address,
         agent: request.headers['user-agent'] ?? '',
       });
       done();
