@@ -231,10 +231,10 @@ describe('a server that tampers with shares', () => {
     const header = { enc: 'A256GCM', typ: 'ks-env+jwe', cty: SHARE_TYPE, cc };
     const sealedTo = async (person: Victim, cek: Uint8Array) => {
       const { uid, publicJwk, version: ver } = await contact(person);
-      const { kid, x } = publicJwk;
+      const { kid } = publicJwk;
       const place = [app.server.realm, app.clientId, uid, kid, ver, ''];
       const extraInfo = utf8(['keyservice/v1/env', ...place].join('\n'));
-      const { ek, encryptedKey } = await sealContentKey(cek, { x, extraInfo });
+      const { ek, encryptedKey } = await sealContentKey(cek, { publicJwk, extraInfo });
       return { header: { alg: 'HPKE-4-KE', kid, ek, ver }, encrypted_key: encryptedKey };
     };
     const recipients = [await sealedTo(bob, one), await sealedTo(mallory, other)];

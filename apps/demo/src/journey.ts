@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ClientError, type Contact, type FileReference, type PlatformOptions } from '#lib/client';
-import { fromBase64Url, utf8 } from '#lib/crypto';
+import { equalBytes, fromBase64Url, privateBytes, utf8 } from '#lib/crypto';
 import type { ShareBody } from '#lib/protocol';
 import { mailedCode } from './mailbox.ts';
 import { lookForSecrets, type OperatorsPlace } from './operators-look.ts';
@@ -90,7 +90,7 @@ export class Journey {
 
   async #authorize(): Promise<Outcome> {
     for (const person of this.#everybody) await person.connect();
-    const kBrs = new Set(this.#everybody.map(({ device }) => device.app.export().kBr.k));
+    const kBrs = new Set(this.#everybody.map(({ device }) => device.app.export().kBr?.k));
     if (kBrs.size !== 4) refuse('Two people have the same kBr.');
     return { detail: 'code with PKCE, four audiences, kBr delivered as keys_jwe' };
   }
@@ -99,7 +99,8 @@ export class Journey {
     for (const { device } of this.#everybody) await device.keys.publish();
     const first = await this.#alice.device.keys.own();
     const second = await (await this.#alice.anotherDevice()).keys.own();
-    if (first.privateJwk.d !== second.privateJwk.d) refuse('The devices have different keys.');
+    if (!equalBytes(privateBytes(first.privateJwk), privateBytes(second.privateJwk)))
+      refuse('The devices have different keys.');
     return { detail: `4 key lists; Alice’s second device opened ${second.publicJwk.kid}` };
   }
 
@@ -217,7 +218,7 @@ export class Journey {
       secrets.set(`${name}’s kB`, (await account.fetchKeys()).kB);
       secrets.set(`${name}’s kBr`, device.app.kBr.k);
       const { privateJwk } = await device.keys.own();
-      secrets.set(`${name}’s private key`, fromBase64Url(privateJwk.d));
+      secrets.set(`${name}’s private key`, privateBytes(privateJwk));
     }
     secrets.set('the shared password', utf8(this.#password));
     const { fk, segment } = this.#reference ?? refuse('There is no file.');

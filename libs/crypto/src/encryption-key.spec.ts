@@ -1,7 +1,13 @@
 import { diffieHellman, createPrivateKey, createPublicKey } from 'node:crypto';
 
 import { fromBase64Url, fromHex, toBase64Url } from './encoding.ts';
-import { generateEncryptionKey, importPrivateKey, importPublicKey } from './encryption-key.ts';
+import {
+  generateEncryptionKey,
+  generateHybridKey,
+  importPrivateKey,
+  importPublicKey,
+  publicHalf,
+} from './encryption-key.ts';
 import { thumbprint } from './thumbprint.ts';
 
 const invalid = expect.objectContaining({ code: 'key-invalid' }) as Error;
@@ -87,4 +93,62 @@ describe('An encryption key', () => {
     expect(() => importPrivateKey({ ...mine.privateJwk, d: 'AA' })).toThrow(invalid);
     expect(() => importPrivateKey(mine.publicJwk)).toThrow(invalid);
   });
+});
+
+describe('A hybrid key', () => {
+  const { publicJwk, privateJwk } = generateHybridKey();
+  const bytes = fromBase64Url(publicJwk.pub);
+  const renamed = (pub: string) => ({
+    ...{ ...publicJwk, pub },
+    kid: thumbprint({ kty: 'AKP', alg: 'HPKE-11-KE', pub }),
+  });
+
+  it('comes back as it went, its halves belong together', () => {
+    expect(bytes).toHaveLength(1216);
+    expect(importPublicKey({ ...publicJwk, st: 'active' })).toEqual(publicJwk);
+    expect(importPrivateKey(privateJwk)).toEqual(privateJwk);
+    expect(publicHalf(privateJwk)).toEqual(publicJwk);
+    const other = generateHybridKey().privateJwk.priv;
+    for (const priv of [other, 'AA', undefined]) {
+      expect(() => importPrivateKey({ ...privateJwk, priv })).toThrow(invalid);
+    }
+  });
+
+  it('is refused with a private part, another purpose or another name', () => {
+    expect(() => importPublicKey(privateJwk)).toThrow(invalid);
+    for (const change of [
+      { alg: 'HPKE-10-KE' },
+      { alg: 'HPKE-4-KE' },
+      { use: 'sig' },
+      { kid: '' },
+    ]) {
+      expect(() => importPublicKey({ ...publicJwk, ...change })).toThrow(invalid);
+    }
+  });
+
+  it('is refused when it is too short or too long, or a coefficient is not below q', () => {
+    const long = new Uint8Array(1217);
+    const [low, high] = [bytes.slice(), bytes.slice()];
+    low.set([0x01, 0x0d], 0); // 3329 in the lower of two coefficients, with 4 bits of the next
+    high.set([0x0f, 0xff], 1150);
+    for (const wrong of [bytes.subarray(1), long, low, high]) {
+      expect(() => importPublicKey(renamed(toBase64Url(wrong)))).toThrow(invalid);
+    }
+  });
+
+  it('is refused when its X25519 half has low order', () => {
+    const weak = bytes.slice();
+    weak.fill(0, 1184);
+    expect(() => importPublicKey(renamed(toBase64Url(weak)))).toThrow(invalid);
+  });
+});
+
+describe('A public key', () => {
+  it.each(['d', 'priv', 'k', 'p', 'q', 'dp', 'dq', 'qi', 'oth'])(
+    'is refused when it carries %s, the private part of some kind of key',
+    async (member) => {
+      const { publicJwk } = await generateEncryptionKey();
+      expect(() => importPublicKey({ ...publicJwk, [member]: 'AA' })).toThrow(invalid);
+    },
+  );
 });

@@ -1,5 +1,5 @@
 import { concat, fromBase64Url, fromUtf8, toBase64Url, utf8 } from './encoding.ts';
-import { generateEncryptionKey } from './encryption-key.ts';
+import { generateEncryptionKey, generateHybridKey } from './encryption-key.ts';
 import { openEnvelope, readRecipients, sealEnvelope, type EnvelopeReader } from './envelope.ts';
 import { hmacSha256 } from './hmac.ts';
 import { sealContent, sealContentKey } from './jose-hpke.ts';
@@ -127,12 +127,13 @@ describe('An envelope', () => {
 
   it('is refused when its sender committed to another content key, or asked for extensions', async () => {
     const { alice, parts } = await sealed();
-    const { kid, x } = alice.recipient.publicJwk;
+    const { publicJwk } = alice.recipient;
+    const { kid } = publicJwk;
     const extraInfo = utf8(`keyservice/v1/env\nr3alm\nabc\nalice\n${kid}\n1\n`);
     const cek = new Uint8Array(32).fill(9);
     const cc = hmacSha256(cek, utf8('ks/v1/cek-commit'));
     const seal = async (commitment: Uint8Array, members: object = {}) => {
-      const { ek, encryptedKey } = await sealContentKey(cek, { x, extraInfo });
+      const { ek, encryptedKey } = await sealContentKey(cek, { publicJwk, extraInfo });
       const protectedHeader = { ...header(parts), cc: toBase64Url(commitment), ...members };
       const content = await sealContent(
         cek,
@@ -163,5 +164,40 @@ describe('An envelope', () => {
     await expect(seal([recipient], { realm: 'a\nb' })).rejects.toThrow(RangeError);
     const publicJwk = { ...recipient.publicJwk, x: toBase64Url(new Uint8Array(32)) };
     await expect(seal([{ ...recipient, publicJwk }])).rejects.toThrow(refusedWith('key-invalid'));
+  });
+});
+
+describe('An envelope to hybrid keys', () => {
+  function hybrid(uid: string) {
+    const { publicJwk, privateJwk } = generateHybridKey();
+    const reader: EnvelopeReader = { ...place, privateJwk, uid, keyListVersion: 1 };
+    return { recipient: { uid, publicJwk, keyListVersion: 1 }, reader };
+  }
+
+  it('opens for each of its recipients, and names the algorithm', async () => {
+    const [alice, bob] = [hybrid('alice'), hybrid('bob')];
+    const recipients = [alice.recipient, bob.recipient];
+    const jwe = await sealEnvelope({ ...place, plaintext: utf8('hello'), recipients });
+    for (const { reader } of [alice, bob]) {
+      expect(fromUtf8(await openEnvelope(jwe, reader))).toBe('hello');
+    }
+    const { header } = (JSON.parse(jwe) as Parts).recipients[0] ?? {};
+    expect(header).toMatchObject({ alg: 'HPKE-11-KE', ek: expect.stringMatching(/^.{1494}$/) });
+  });
+
+  it('is not made for two algorithms, nor opened when it claims another', async () => {
+    const [alice, bob] = [hybrid('alice'), await person('bob')];
+    const recipients = [alice.recipient, bob.recipient];
+    const input = { ...place, plaintext: utf8('hello'), recipients };
+    await expect(sealEnvelope(input)).rejects.toThrow(RangeError);
+    const jwe = await sealEnvelope({ ...input, recipients: [alice.recipient] });
+    const parts = JSON.parse(jwe) as Parts;
+    const [first] = parts.recipients;
+    const relabelled = { ...first, header: { ...first?.header, alg: 'HPKE-4-KE' } };
+    const foreign = { ...first, header: { ...first?.header, alg: 'HPKE-4-KE', kid: 'other' } };
+    for (const list of [[relabelled], [first, foreign]]) {
+      const text = JSON.stringify({ ...parts, recipients: list });
+      await expect(openEnvelope(text, alice.reader)).rejects.toThrow(forged);
+    }
   });
 });

@@ -5,7 +5,7 @@
  * | --- | --- |
  * | `protected` | {enc: "A256GCM", typ: "ks-env+jwe", cty?, cc} |
  * | `cc` | b64url(HMAC-SHA256(CEK, "ks/v1/cek-commit")): one CEK, hence one plaintext, for everybody |
- * | `recipients[i].header` | {alg: "HPKE-4-KE", kid, ek, ver} |
+ * | `recipients[i].header` | {alg: "HPKE-4-KE" or "HPKE-11-KE", kid, ek, ver}; one alg for all |
  * | recipient_extra_info | "keyservice/v1/env" LF realm LF clientId LF uid LF kid LF ver LF |
  *
  * `ver` is the version of the recipient's key list that the sender saw. The header is not signed, but all of it
@@ -54,8 +54,8 @@ export interface EnvelopeReader {
 }
 
 const TYP = 'ks-env+jwe';
-const ALG = 'HPKE-4-KE';
 const ENC = 'A256GCM';
+const ALGORITHMS: readonly unknown[] = ['HPKE-4-KE', 'HPKE-11-KE'];
 
 const commitment = (cek: Uint8Array) => hmacSha256(cek, utf8('ks/v1/cek-commit'));
 
@@ -75,7 +75,8 @@ function extraInfo(place: {
  * Seals a plaintext to its recipients.
  *
  * @returns JWE General JSON as text; about 210 bytes for each recipient beside the content
- * @throws RangeError when there is no recipient, one key appears twice, or a field holds a line feed
+ * @throws RangeError when there is no recipient, one key appears twice, two are of different algorithms, or a
+ * field holds a line feed
  * @throws CryptoRefusal `key-invalid` when a recipient's key is not usable
  */
 export async function sealEnvelope(input: EnvelopeToSeal): Promise<string> {
@@ -83,14 +84,20 @@ export async function sealEnvelope(input: EnvelopeToSeal): Promise<string> {
   const kids = new Set(input.recipients.map(({ publicJwk }) => publicJwk.kid));
   if (kids.size === 0) throw new RangeError('An envelope needs a recipient.');
   if (kids.size !== input.recipients.length) throw new RangeError('A recipient appears twice.');
+  // What goes to the weakest key is as weak for everybody.
+  if (new Set(input.recipients.map(({ publicJwk }) => publicJwk.alg)).size > 1) {
+    throw new RangeError('The recipients’ keys are of two algorithms.');
+  }
   const cek = randomBytes(32);
   const cc = toBase64Url(commitment(cek));
   const recipients = await Promise.all(
     input.recipients.map(async ({ uid, publicJwk, keyListVersion: ver }) => {
-      const { kid, x } = importPublicKey(publicJwk);
+      const key = importPublicKey(publicJwk);
+      const { alg, kid } = key;
       const info = extraInfo({ realm, clientId, uid, kid, ver });
-      const { ek, encryptedKey } = await sealContentKey(cek, { x, extraInfo: info });
-      return { header: { alg: ALG, kid, ek, ver }, encrypted_key: encryptedKey };
+      const to = { publicJwk: key, extraInfo: info };
+      const { ek, encryptedKey } = await sealContentKey(cek, to);
+      return { header: { alg, kid, ek, ver }, encrypted_key: encryptedKey };
     }),
   );
   const header = JSON.stringify({ enc: ENC, typ: TYP, ...(cty !== undefined && { cty }), cc });
@@ -99,6 +106,7 @@ export async function sealEnvelope(input: EnvelopeToSeal): Promise<string> {
 }
 
 interface Recipient {
+  alg: unknown;
   kid: string;
   ek: string;
   ver: number;
@@ -118,7 +126,7 @@ function readRecipient(value: unknown): Recipient {
   const header = isObject(value) ? value['header'] : undefined;
   if (!isObject(value) || !isObject(header)) throw new TypeError('A recipient is malformed.');
   const { alg, kid, ek, ver, ...others } = header;
-  if (alg !== ALG || Object.keys(others).length > 0) {
+  if (!ALGORITHMS.includes(alg) || Object.keys(others).length > 0) {
     throw new TypeError('A recipient uses another algorithm or unknown parameters.');
   }
   const encryptedKey = value['encrypted_key'];
@@ -126,7 +134,7 @@ function readRecipient(value: unknown): Recipient {
     throw new TypeError('A recipient lacks a member.');
   }
   if (typeof ver !== 'number') throw new TypeError('A recipient lacks its key list version.');
-  return { kid, ek, ver, encryptedKey };
+  return { alg, kid, ek, ver, encryptedKey };
 }
 
 function readEnvelope(jwe: string): Envelope {
@@ -195,7 +203,8 @@ export function readRecipients(jwe: string): { kid: string; keyListVersion: numb
  */
 export async function openEnvelope(jwe: string, reader: EnvelopeReader): Promise<Uint8Array> {
   const { realm, clientId, uid, keyListVersion: ver } = reader;
-  const { kid, x, d } = reader.privateJwk;
+  const { privateJwk } = reader;
+  const { kid } = privateJwk;
   const info = extraInfo({ realm, clientId, uid, kid, ver });
   const forged = 'envelope-forged';
   const envelope = await orRefuse(forged, 'The envelope is malformed.', () => readEnvelope(jwe));
@@ -203,8 +212,11 @@ export async function openEnvelope(jwe: string, reader: EnvelopeReader): Promise
   const [entry] = mine;
   if (!entry) throw new CryptoRefusal('not-a-recipient', 'The envelope is for other keys.');
   if (mine.length > 1) throw new CryptoRefusal(forged, 'The envelope names one key twice.');
+  if (envelope.recipients.some(({ alg }) => alg !== privateJwk.alg)) {
+    throw new CryptoRefusal(forged, 'The envelope is of another algorithm, or of two.');
+  }
   const cek = await orRefuse(forged, 'The content key was sealed for another context.', () =>
-    openContentKey(entry, { x, d, extraInfo: info }),
+    openContentKey(entry, { privateJwk, extraInfo: info }),
   );
   if (cek.length !== 32 || !equalBytes(commitment(cek), envelope.cc)) {
     throw new CryptoRefusal('commitment-mismatch', 'The content key is not the committed one.');

@@ -4,7 +4,7 @@ import { CompactSign, exportJWK, generateKeyPair } from 'jose';
 
 import { fromHex, toBase64Url, utf8 } from './encoding.ts';
 import { deriveIdentity, readSigner, verifySigned, type IdentityJwk } from './identity.ts';
-import { deriveSubKey } from './scoped-key.ts';
+import { deriveSubKey } from './sub-keys.ts';
 import { thumbprint } from './thumbprint.ts';
 
 const kBr = Uint8Array.from({ length: 32 }, (_, i) => i);

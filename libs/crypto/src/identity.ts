@@ -4,7 +4,7 @@ import { CompactSign, importJWK } from 'jose';
 import { forWebCrypto, isObject } from './checks.ts';
 import { fromBase64Url, fromUtf8, toBase64Url, utf8 } from './encoding.ts';
 import { CryptoRefusal } from './refusal.ts';
-import { deriveSubKey } from './scoped-key.ts';
+import { deriveSubKey } from './sub-keys.ts';
 import { thumbprint } from './thumbprint.ts';
 
 /** The public half of an identity. */
@@ -22,6 +22,8 @@ export interface Identity {
   kid: string;
   /** Signs JSON as a compact JWS with header {alg: "EdDSA", typ, kid, jwk}. */
   sign: (typ: string, payload: object) => Promise<string>;
+  /** Signs text by Ed25519: base64url, 64 bytes. The text must not look like the first two parts of a JWS. */
+  signText: (text: string) => Promise<string>;
 }
 
 /**
@@ -49,6 +51,7 @@ export async function deriveIdentity(kBr: Uint8Array): Promise<Identity> {
       new CompactSign(utf8(JSON.stringify(payload)))
         .setProtectedHeader({ alg: 'EdDSA', typ, kid, jwk: publicJwk })
         .sign(key),
+    signText: (text) => Promise.resolve(toBase64Url(ed25519.sign(utf8(text), seed))),
   };
 }
 

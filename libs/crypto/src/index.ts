@@ -65,11 +65,10 @@ export {
   appKeyIdentifier,
   deriveOldSyncKey,
   deriveScopedKey,
-  deriveSubKey,
   type KeyWithId,
   type ScopedKeyInput,
-  type SubKeyPurpose,
 } from './scoped-key.ts';
+export { deriveSubKey, type SubKeyPurpose } from './sub-keys.ts';
 export { thumbprint, type ThumbprintJwk } from './thumbprint.ts';
 export {
   generateKeysJwk,
@@ -88,11 +87,29 @@ export {
 } from './identity.ts';
 export {
   generateEncryptionKey,
+  generateHybridKey,
   importPublicKey,
+  privateBytes,
+  publicHalf,
+  type EncryptionAlgorithm,
   type EncryptionKey,
   type EncryptionPrivateJwk,
   type EncryptionPublicJwk,
 } from './encryption-key.ts';
+export {
+  linkText,
+  readRevocation,
+  revocationText,
+  signLink,
+  signRevocation,
+  verifyLink,
+  verifyRevocation,
+  writeRevocation,
+  type IdentityLink,
+  type KeyPlace,
+  type Revocation,
+} from './key-statements.ts';
+export { compareSafetyCode, safetyCode, safetyNumber, type SafetyParty } from './safety-number.ts';
 export { unwrapPrivateKey, wrapPrivateKey, type WrapContext } from './wrapped-key.ts';
 export {
   openEnvelope,

@@ -1,16 +1,18 @@
 /**
- * The two layers of a JWE in HPKE's Key Encryption mode, algorithm HPKE-4-KE.
+ * The two layers of a JWE in HPKE's Key Encryption mode, algorithms HPKE-4-KE and HPKE-11-KE.
  *
  * | part | made of |
  * | --- | --- |
- * | suite | DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305 |
+ * | HPKE-4 | DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305 |
+ * | HPKE-11 | X-Wing (MLKEM768-X25519), SHAKE256, ChaCha20Poly1305 |
  * | HPKE info | "JOSE-HPKE rcpt" 0xFF enc 0xFF recipient_extra_info |
  * | HPKE aad | empty |
- * | `ek` | base64url of the encapsulated secret, 32 bytes |
+ * | `ek` | base64url of the encapsulated secret, 32 bytes; 1120 of HPKE-11 |
  * | `encrypted_key` | base64url of the sealed CEK, 32 + 16 bytes |
  * | content | A256GCM under the CEK, AAD = ASCII(protected) or ASCII(protected "." aad) |
  *
- * @see draft-ietf-jose-hpke-encrypt, "Key Encryption" and "Recipient_structure"; RFC 9180 §6.1; RFC 7516 §5.1
+ * @see draft-ietf-jose-hpke-encrypt, "Key Encryption" and "Recipient_structure"; draft-skokan-jose-hpke-pq-pqt;
+ * RFC 9180 §6.1; RFC 7516 §5.1
  * @module
  */
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
@@ -18,6 +20,13 @@ import { CipherSuite, KDF_HKDF_SHA256, KEM_DHKEM_X25519_HKDF_SHA256, type AEAD }
 
 import { webCryptoAead } from './aead.ts';
 import { concat, fromBase64Url, randomBytes, toBase64Url, utf8 } from './encoding.ts';
+import {
+  privateBytes,
+  publicBytes,
+  type EncryptionPrivateJwk,
+  type EncryptionPublicJwk,
+} from './encryption-key.ts';
+import { shake256Kdf, xWingKem } from './x-wing.ts';
 
 const ENC = 'A256GCM';
 const TAG_LENGTH = 16;
@@ -37,7 +46,10 @@ const chaCha20Poly1305 = (): AEAD => ({
     }),
 });
 
-const suite = new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, chaCha20Poly1305);
+const suites = {
+  'HPKE-4-KE': new CipherSuite(KEM_DHKEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, chaCha20Poly1305),
+  'HPKE-11-KE': new CipherSuite(xWingKem, shake256Kdf, chaCha20Poly1305),
+};
 
 /** Builds the HPKE info: what the key encryption is bound to. */
 export function recipientStructure(extraInfo: Uint8Array): Uint8Array {
@@ -57,33 +69,36 @@ export interface EncryptedKey {
 }
 
 /**
- * Encrypts a content key to one X25519 public key.
+ * Encrypts a content key to one public key.
  *
- * @param to - `x` of the recipient's key and the context to bind
+ * @param to - the recipient's key and the context to bind
  */
 export async function sealContentKey(
   cek: Uint8Array,
-  to: { x: string; extraInfo: Uint8Array },
+  to: { publicJwk: EncryptionPublicJwk; extraInfo: Uint8Array },
 ): Promise<EncryptedKey> {
-  const key = await suite.DeserializePublicKey(fromBase64Url(to.x));
+  const suite: CipherSuite = suites[to.publicJwk.alg];
+  const key = await suite.DeserializePublicKey(publicBytes(to.publicJwk));
   const info = recipientStructure(to.extraInfo);
   const { encapsulatedSecret, ciphertext } = await suite.Seal(key, cek, { info });
   return { ek: toBase64Url(encapsulatedSecret), encryptedKey: toBase64Url(ciphertext) };
 }
 
 /**
- * Opens a content key with one X25519 pair.
+ * Opens a content key with one pair.
  *
  * @throws Error of `hpke`, or RangeError, when it does not open
  */
 export async function openContentKey(
   { ek, encryptedKey }: EncryptedKey,
-  mine: { x: string; d: string; extraInfo: Uint8Array },
+  mine: { privateJwk: EncryptionPrivateJwk; extraInfo: Uint8Array },
 ): Promise<Uint8Array> {
+  const { privateJwk } = mine;
+  const suite: CipherSuite = suites[privateJwk.alg];
   // `hpke` needs the pair: it cannot compute the public key from a WebCrypto private key.
   const pair = {
-    privateKey: await suite.DeserializePrivateKey(fromBase64Url(mine.d)),
-    publicKey: await suite.DeserializePublicKey(fromBase64Url(mine.x)),
+    privateKey: await suite.DeserializePrivateKey(privateBytes(privateJwk)),
+    publicKey: await suite.DeserializePublicKey(publicBytes(privateJwk)),
   };
   const info = recipientStructure(mine.extraInfo);
   return suite.Open(pair, fromBase64Url(ek), fromBase64Url(encryptedKey), { info });

@@ -11,14 +11,12 @@
  */
 import { CompactEncrypt, compactDecrypt } from 'jose';
 import { expectLength, isObject } from './checks.ts';
+import { fromCrockford, toCrockford } from './crockford.ts';
 import { fromHex, fromUtf8, randomBytes, toHex, utf8 } from './encoding.ts';
 import { hkdf } from './hkdf.ts';
 import { CryptoRefusal } from './refusal.ts';
 
-/** Crockford's base32: no I, L, O and U. */
-const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const LENGTH = 20;
-const CHARACTERS = 32;
 /** The first five bits, 01010, are the letter A in base32: this version of the format. */
 const VERSION = 0x50;
 
@@ -49,11 +47,7 @@ export function generateRecoveryKey(): Uint8Array {
  */
 export function formatRecoveryKey(key: Uint8Array): string {
   expectLength('The recovery key', key, LENGTH);
-  const bits = Array.from(key, (byte) => byte.toString(2).padStart(8, '0')).join('');
-  const groups = bits.match(/.{20}/g) ?? [];
-  return groups
-    .map((group) => group.replace(/.{5}/g, (five) => ALPHABET.charAt(Number.parseInt(five, 2))))
-    .join(' ');
+  return toCrockford(key).match(/.{4}/g)?.join(' ') ?? '';
 }
 
 /**
@@ -63,16 +57,15 @@ export function formatRecoveryKey(key: Uint8Array): string {
  * @throws CryptoRefusal `recovery-key-invalid` when it is no recovery key
  */
 export function parseRecoveryKey(text: string): Uint8Array {
-  const clean = text.replaceAll(/[\s-]/g, '').toUpperCase();
-  const plain = clean.replaceAll('O', '0').replaceAll(/[IL]/g, '1');
-  const values = Array.from(plain, (character) => ALPHABET.indexOf(character));
-  if (values.length !== CHARACTERS || values.includes(-1) || !plain.startsWith('A')) {
-    throw new CryptoRefusal('recovery-key-invalid', 'That is no recovery key.');
+  try {
+    const key = fromCrockford(text);
+    if (key.length !== LENGTH || ((key[0] ?? 0) & 0xf8) !== VERSION) {
+      throw new RangeError('It is of another length or version.');
+    }
+    return key;
+  } catch (cause) {
+    throw new CryptoRefusal('recovery-key-invalid', 'That is no recovery key.', { cause });
   }
-  const bits = values.map((value) => value.toString(2).padStart(5, '0')).join('');
-  return Uint8Array.from({ length: LENGTH }, (_, i) =>
-    Number.parseInt(bits.slice(8 * i, 8 * i + 8), 2),
-  );
 }
 
 /**

@@ -5,6 +5,7 @@ export type RefusalCode =
   | 'signature-invalid'
   | 'key-invalid'
   | 'unwrap-failed'
+  | 'revocation-malformed'
   | 'not-a-recipient'
   | 'commitment-mismatch'
   | 'envelope-forged'

@@ -1,13 +1,8 @@
 import { hkdfSync } from 'node:crypto';
 
 import { fromHex, toBase64, toBase64Url, utf8 } from './encoding.ts';
-import {
-  appKeyIdentifier,
-  deriveOldSyncKey,
-  deriveScopedKey,
-  deriveSubKey,
-  type SubKeyPurpose,
-} from './scoped-key.ts';
+import { appKeyIdentifier, deriveOldSyncKey, deriveScopedKey } from './scoped-key.ts';
+import { deriveSubKey, type SubKeyPurpose } from './sub-keys.ts';
 
 const uid = fromHex('aeaa1725c7a24ff983c6295725d5fc9b');
 const notes = {
@@ -93,19 +88,16 @@ describe('The legacy Sync key', () => {
 
 describe('The keys under kBr', () => {
   const kBr = Uint8Array.from({ length: 32 }, (_, i) => i);
-  it.each<SubKeyPurpose>(['wrap', 'identity', 'state', 'record/notes'])(
-    'for %s is HKDF',
-    (purpose) => {
-      const expected = hkdfSync(
-        'sha256',
-        kBr,
-        new Uint8Array(),
-        utf8(`keyservice/v1/${purpose}`),
-        32,
-      );
-      expect(deriveSubKey(kBr, purpose)).toEqual(new Uint8Array(expected));
-    },
-  );
+  it.each<SubKeyPurpose>(['wrap', 'identity', 'state'])('for %s is HKDF', (purpose) => {
+    const expected = hkdfSync(
+      'sha256',
+      kBr,
+      new Uint8Array(),
+      utf8(`keyservice/v1/${purpose}`),
+      32,
+    );
+    expect(deriveSubKey(kBr, purpose)).toEqual(new Uint8Array(expected));
+  });
 
   it('need 32 bytes', () => {
     expect(() => deriveSubKey(new Uint8Array(64), 'wrap')).toThrow(RangeError);

@@ -23,9 +23,6 @@ export interface ScopedKeyInput {
   identifier: string;
 }
 
-/** What kBr is used for; each purpose has a key of its own. */
-export type SubKeyPurpose = 'wrap' | 'identity' | 'state' | `record${string}`;
-
 const NO_SALT = new Uint8Array();
 
 function expectTimestamp(timestamp: number): void {
@@ -84,19 +81,4 @@ export function deriveOldSyncKey(kB: Uint8Array, timestampMs: number): KeyWithId
 /** Names the scope whose key is an application's kBr: `"app:" + clientId`. */
 export function appKeyIdentifier(clientId: string): string {
   return `app:${clientId}`;
-}
-
-/**
- * Derives the key for one purpose from an application's kBr.
- *
- *     sub(purpose) = HKDF(kBr, no salt, "keyservice/v1/" + purpose, 32)
- *
- * @param kBr - 32 bytes
- * @returns 32 bytes
- * @throws RangeError when kBr is not 32 bytes long
- * @see keys.md §3.1
- */
-export function deriveSubKey(kBr: Uint8Array, purpose: SubKeyPurpose): Uint8Array {
-  expectLength('kBr', kBr, 32);
-  return hkdf(kBr, NO_SALT, `keyservice/v1/${purpose}`, 32);
 }

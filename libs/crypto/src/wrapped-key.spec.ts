@@ -1,8 +1,8 @@
 import { FlattenedEncrypt } from 'jose';
 
 import { toBase64Url, utf8 } from './encoding.ts';
-import { generateEncryptionKey } from './encryption-key.ts';
-import { deriveSubKey } from './scoped-key.ts';
+import { generateEncryptionKey, privateBytes } from './encryption-key.ts';
+import { deriveSubKey } from './sub-keys.ts';
 import { unwrapPrivateKey, wrapPrivateKey } from './wrapped-key.ts';
 
 const kBr = { kid: '1789990000-AAAAAAAAAAAAAAAAAAAAAA', k: new Uint8Array(32).fill(3) };
@@ -113,7 +113,7 @@ describe('A wrapped key', () => {
       await make({ zip: 'DEF' }, privateJwk),
       await make({ kid: '2-AA' }, privateJwk),
       await make({}, other.privateJwk),
-      await make({}, { ...privateJwk, d: other.privateJwk.d }),
+      await make({}, { ...privateJwk, d: toBase64Url(privateBytes(other.privateJwk)) }),
       await make({}, { ...privateJwk, d: undefined }),
       await make({}, [privateJwk]),
     ];

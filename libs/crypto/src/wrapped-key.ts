@@ -4,7 +4,8 @@ import { expectNone, isObject } from './checks.ts';
 import { fromUtf8, toBase64Url, utf8 } from './encoding.ts';
 import { importPrivateKey, type EncryptionPrivateJwk } from './encryption-key.ts';
 import { CryptoRefusal } from './refusal.ts';
-import { deriveSubKey, type KeyWithId } from './scoped-key.ts';
+import type { KeyWithId } from './scoped-key.ts';
+import { deriveSubKey } from './sub-keys.ts';
 
 /** Where a wrapped key belongs. The opener states it from its own knowledge; the server cannot. */
 export interface WrapContext {
@@ -36,7 +37,7 @@ function contextBytes(context: WrapContext, kBr: KeyWithId): Uint8Array {
  *
  * @returns the flattened JWE as JSON text
  * @throws RangeError when a context field holds a line feed, or names another key
- * @throws CryptoRefusal `key-invalid` when the private key is not a whole X25519 pair
+ * @throws CryptoRefusal `key-invalid` when the private key is not a whole pair
  * @see RFC 7516 §7.2.2; keys.md §3.3
  */
 export async function wrapPrivateKey(input: {
