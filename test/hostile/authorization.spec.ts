@@ -99,6 +99,41 @@ describe('a server that lies while an app is let in', () => {
     await expect(started.finish(redirect)).rejects.toMatchObject(refusal('KEYS_REPLACED'));
   });
 
+  it('cannot slip a key of another in beside the app’s own', async () => {
+    const started = await App.start(met, DEMO_APP);
+    const { redirect, keys } = await authorize(account, started.url);
+    const asked = new URL(started.url).searchParams.get('keys_jwk') ?? '';
+    const { k, kid } = keys[APP_KEY] ?? { k: new Uint8Array(), kid: '' };
+    const own = { kty: 'oct', k: toBase64Url(k), kid, scope: 'app:demo-app' } as const;
+    const keys_jwe = await sealScopedKeys(JSON.parse(fromUtf8(fromBase64Url(asked))), {
+      [APP_KEY]: own,
+      [OLD_SYNC]: { ...own, scope: OLD_SYNC },
+    });
+    alice.liar.alter('POST', /\/oauth2\/token$/, (answer) => ({ ...answer, keys_jwe }));
+    await expect(started.finish(redirect)).rejects.toMatchObject(refusal('KEYS_REPLACED'));
+  });
+
+  it('cannot give more than the app asked for', async () => {
+    alice.liar.alter('POST', /\/oauth2\/token$/, (answer: { scope: string }) => ({
+      ...answer,
+      scope: `${answer.scope} profile`,
+    }));
+    const started = await App.start(met, DEMO_APP);
+    const { redirect } = await authorize(account, started.url);
+    await expect(started.finish(redirect)).rejects.toMatchObject(refusal('SCOPES_ADDED'));
+  });
+
+  it('cannot call itself another, to have its codes taken there', async () => {
+    alice.liar.alter('GET', /\/openid-configuration$/, (answer) => ({
+      ...answer,
+      issuer: 'https://another.example',
+    }));
+    const started = await App.start(met, DEMO_APP);
+    const redirect = new URL((await authorize(account, started.url)).redirect);
+    redirect.searchParams.set('iss', 'https://another.example');
+    await expect(started.finish(redirect.href)).rejects.toMatchObject(refusal('ISSUER_MISMATCH'));
+  });
+
   it('cannot answer one authorization with another', async () => {
     const [first, second] = [await App.start(met, DEMO_APP), await App.start(met, DEMO_APP)];
     const { redirect } = await authorize(account, first.url);

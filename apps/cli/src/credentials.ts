@@ -17,10 +17,10 @@ const App = z.object({
   realm: z.string(),
   uid: z.string(),
   clientId: z.string(),
-  kBr: z.object({ kid: z.string(), k: z.string() }),
+  kBr: z.object({ kid: z.string(), k: z.string() }).optional(),
   tokens: z.object({
     refreshToken: z.string(),
-    access: z.object({ keys: Token, storage: Token, files: Token, share: Token }).partial(),
+    access: z.record(z.string(), Token.optional()),
   }),
 }) satisfies z.ZodType<SavedApp>;
 

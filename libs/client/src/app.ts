@@ -1,24 +1,27 @@
-import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
-import { z } from 'zod';
+import { equalBytes, fromBase64Url, type KeyWithId, toBase64Url } from '#lib/crypto';
+import { audiences, type TokenAnswer } from '#lib/protocol';
 import {
-  appKeyIdentifier,
-  equalBytes,
-  fromBase64Url,
-  generateKeysJwk,
-  type KeysPrivateJwk,
-  type KeyWithId,
-  openScopedKeys,
-  randomBytes,
-  sha256,
-  toBase64Url,
-  utf8,
-} from '#lib/crypto';
-import { type Api, apiByScope, APP_KEY, audiences, TokenAnswer, Uid } from '#lib/protocol';
-import { ClientError, IntegrityError } from './client-error.ts';
+  type AppRequest,
+  codeIn,
+  discover,
+  type Pending,
+  type PendingRedirect,
+  prepareRedirect,
+  readGrant,
+} from './app-request.ts';
+import { ClientError } from './client-error.ts';
+import type { DpopKey } from './dpop.ts';
 import type { PlatformOptions } from './platform.ts';
-import { isRedirectTo } from './redirect.ts';
 import { Server } from './server.ts';
-import { accessToken, type SavedTokens, type TokenKeeper, Tokens } from './tokens.ts';
+import {
+  accessToken,
+  askForTokens,
+  audienceOf,
+  type SavedTokens,
+  type Target,
+  type TokenKeeper,
+  Tokens,
+} from './tokens.ts';
 
 /** What an app keeps between two runs; all of it is secret. */
 export interface SavedApp {
@@ -26,21 +29,10 @@ export interface SavedApp {
   realm: string;
   uid: string;
   clientId: string;
-  /** kBr: key id and base64url key. */
-  kBr: { kid: string; k: string };
+  /** kBr: key id and base64url key; undefined for an app that asked for none. */
+  kBr?: { kid: string; k: string } | undefined;
   tokens: SavedTokens;
 }
-
-/** What an app is registered with, and asks for. */
-export interface AppRequest {
-  clientId: string;
-  redirectUri: string;
-  /** Scopes of libs/protocol; `openid`, `offline_access` and `app_key` are added, since nothing works without them. */
-  scopes: readonly string[];
-}
-
-const Discovery = z.object({ issuer: z.string() });
-const Jwks = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
 
 /** An authorization that has begun: the person goes to `url`, and comes back with what `finish` takes. */
 export interface Started {
@@ -49,7 +41,7 @@ export interface Started {
    * Exchanges the code for tokens and opens the app's key.
    *
    * @param redirectUrl - where the person came back to, with `code`, `state` and `iss`
-   * @throws IntegrityError `STATE_MISMATCH`, `ISSUER_MISMATCH`, `KEYS_REPLACED`
+   * @throws IntegrityError `STATE_MISMATCH`, `ISSUER_MISMATCH`, `KEYS_REPLACED`, `SCOPES_ADDED`
    * @throws ClientError the OAuth error when the person or the server refused
    */
   finish(redirectUrl: string): Promise<App>;
@@ -60,82 +52,99 @@ export interface Started {
  * nothing else. The code of this class sees neither the password nor kB.
  */
 export class App {
+  readonly #kBr: KeyWithId | undefined;
+
   private constructor(
     readonly server: Server,
     readonly uid: string,
     readonly clientId: string,
-    readonly kBr: KeyWithId,
+    kBr: KeyWithId | undefined,
     readonly tokens: Tokens,
-  ) {}
+  ) {
+    this.#kBr = kBr;
+  }
 
-  /** Prepares an authorization: PKCE (S256), state, nonce, an ephemeral key to receive kBr, every API's audience. */
-  static async start(server: Server, request: AppRequest): Promise<Started> {
-    const { clientId, redirectUri } = request;
-    const scopes = [...new Set(['openid', 'offline_access', APP_KEY, ...request.scopes])];
-    const resources = audiencesOf(scopes);
-    const { publicJwk, privateJwk } = await generateKeysJwk();
-    const [state, nonce, verifier] = [secret(16), secret(16), secret(32)];
-    const url = new URL(`${server.url}/oauth2/authorize`);
-    for (const [name, value] of Object.entries({
-      response_type: 'code',
+  /** Begins an authorization by redirect, in a program that stays until the person is back. */
+  static async start(
+    server: Server,
+    request: AppRequest & { redirectUri: string },
+  ): Promise<Started> {
+    const { url, pending } = await prepareRedirect(server, request);
+    return { url, finish: (redirectUrl) => App.finish(server, pending, redirectUrl) };
+  }
+
+  /**
+   * Ends an authorization that began elsewhere, such as before a page was left.
+   *
+   * @throws as `Started.finish`; `TOKEN_NOT_BOUND` besides, with a key
+   */
+  static async finish(
+    server: Server,
+    pending: PendingRedirect,
+    redirectUrl: string,
+    dpop?: DpopKey,
+  ): Promise<App> {
+    const { issuer } = await discover(server);
+    const { clientId, redirectUri, verifier } = pending;
+    const [first] = pending.targets;
+    const form = new URLSearchParams({
+      grant_type: 'authorization_code',
       client_id: clientId,
       redirect_uri: redirectUri,
-      scope: scopes.join(' '),
-      ...{ state, nonce },
-      code_challenge: toBase64Url(sha256(utf8(verifier))),
-      code_challenge_method: 'S256',
-      keys_jwk: toBase64Url(utf8(JSON.stringify(publicJwk))),
-    })) {
-      url.searchParams.set(name, value);
-    }
-    for (const api of resources) url.searchParams.append('resource', audiences[api]);
+      code: codeIn(redirectUrl, pending, issuer),
+      code_verifier: verifier,
+      ...(first !== undefined && { resource: audienceOf(first) }),
+    });
+    return App.granted(server, pending, await askForTokens(server.http, form, dpop), dpop);
+  }
 
-    const finish = async (redirectUrl: string): Promise<App> => {
-      const { issuer } = await server.http.json(
-        { url: '/.well-known/openid-configuration' },
-        Discovery,
-      );
-      const code = codeIn(redirectUrl, { redirectUri, state, issuer });
-      const [first] = resources;
-      const form = new URLSearchParams({
-        grant_type: 'authorization_code',
-        client_id: clientId,
-        redirect_uri: redirectUri,
-        code,
-        code_verifier: verifier,
-        ...(first && { resource: audiences[first] }),
-      });
-      const ask = { method: 'POST', url: '/oauth2/token', form } as const;
-      const answer = await server.http.json(ask, TokenAnswer);
-      const uid = await subject(server, answer.id_token, { clientId, issuer, nonce });
-      const kBr = await ownKey(answer.keys_jwe ?? '', privateJwk, clientId);
-      const access = first ? { [first]: accessToken(answer, server.platform.now()) } : {};
-      const tokens = new Tokens({
-        ...{ http: server.http, clientId },
-        saved: { refreshToken: answer.refresh_token ?? '', access },
-      });
-      return new App(server, uid, clientId, kBr, tokens);
-    };
-    return { url: url.href, finish };
+  /** @internal The app that the first answer of the token endpoint makes. */
+  static async granted(
+    server: Server,
+    pending: Pending,
+    answer: TokenAnswer,
+    dpop?: DpopKey,
+  ): Promise<App> {
+    const { clientId, targets } = pending;
+    const { uid, kBr } = await readGrant(server, answer, pending);
+    const [first] = targets;
+    const access =
+      first === undefined ? {} : { [first]: accessToken(answer, server.platform.now()) };
+    const saved = { refreshToken: answer.refresh_token ?? '', access };
+    const tokens = new Tokens({ http: server.http, clientId, saved, dpop });
+    return new App(server, uid, clientId, kBr, tokens);
   }
 
   /** Takes up what `export` gave. */
-  static restore(saved: SavedApp, options: PlatformOptions, keeper?: TokenKeeper): App {
+  static restore(
+    saved: SavedApp,
+    options: PlatformOptions,
+    keeper?: TokenKeeper,
+    dpop?: DpopKey,
+  ): App {
     const server = Server.known(saved.server, saved.realm, options);
-    const { uid, clientId, kBr } = saved;
+    const { uid, clientId } = saved;
     const tokens = new Tokens({
-      ...{ http: server.http, clientId },
+      ...{ http: server.http, clientId, dpop },
       ...{ saved: saved.tokens, keeper },
     });
-    return new App(server, uid, clientId, { kid: kBr.kid, k: fromBase64Url(kBr.k) }, tokens);
+    const kBr = saved.kBr && { kid: saved.kBr.kid, k: fromBase64Url(saved.kBr.k) };
+    return new App(server, uid, clientId, kBr, tokens);
+  }
+
+  /** The app's key. @throws ClientError `no-key` when it asked for none */
+  get kBr(): KeyWithId {
+    if (this.#kBr) return this.#kBr;
+    throw new ClientError('no-key', 0, 'The app did not ask for its key.');
   }
 
   /** Everything a later run needs; secret. */
   export(): SavedApp {
-    const { server, uid, clientId, kBr, tokens } = this;
+    const { server, uid, clientId, tokens } = this;
+    const kBr = this.#kBr;
     return {
       ...{ server: server.url, realm: server.realm, uid, clientId },
-      kBr: { kid: kBr.kid, k: toBase64Url(kBr.k) },
+      ...(kBr && { kBr: { kid: kBr.kid, k: toBase64Url(kBr.k) } }),
       tokens: tokens.export(),
     };
   }
@@ -144,69 +153,20 @@ export class App {
   holds(key: KeyWithId | undefined): boolean {
     return key?.kid === this.kBr.kid && equalBytes(key.k, this.kBr.k);
   }
-}
 
-const secret = (length: number) => toBase64Url(randomBytes(length));
-
-function audiencesOf(scopes: readonly string[]): Api[] {
-  const apis: Readonly<Partial<Record<string, Api>>> = apiByScope;
-  return [...new Set(scopes.flatMap((scope) => apis[scope] ?? []))];
-}
-
-function codeIn(
-  redirectUrl: string,
-  expected: { redirectUri: string; state: string; issuer: string },
-): string {
-  const isOurs = isRedirectTo(redirectUrl, expected.redirectUri);
-  const searchParams = isOurs ? new URL(redirectUrl).searchParams : new URLSearchParams();
-  if (searchParams.get('state') !== expected.state) {
-    throw new IntegrityError('STATE_MISMATCH', 'The answer belongs to another authorization.');
-  }
-  if (searchParams.get('iss') !== expected.issuer) {
-    throw new IntegrityError('ISSUER_MISMATCH', 'The answer comes from another server.');
-  }
-  const [code, error] = [searchParams.get('code'), searchParams.get('error')];
-  if (code !== null && error === null) return code;
-  const detail = searchParams.get('error_description') ?? 'The authorization was refused.';
-  throw new ClientError(error ?? 'malformed-answer', 0, detail);
-}
-
-/** The app's own key, out of what was sealed to it; whoever sealed it is not known. */
-async function ownKey(
-  keysJwe: string,
-  privateJwk: KeysPrivateJwk,
-  clientId: string,
-): Promise<KeyWithId> {
-  try {
-    const own = (await openScopedKeys(keysJwe, privateJwk))[APP_KEY];
-    if (own?.scope !== appKeyIdentifier(clientId)) throw new TypeError('There is no such key.');
-    const k = fromBase64Url(own.k);
-    if (k.length !== 32) throw new TypeError('The key has another length.');
-    return { kid: own.kid, k };
-  } catch (cause) {
-    const detail = 'The app did not receive its key.';
-    throw new IntegrityError('KEYS_REPLACED', detail, { cause });
-  }
-}
-
-/** The uid in the ID token (OpenID Connect Core §3.1.3.7). */
-async function subject(
-  server: Server,
-  idToken: string | undefined,
-  expected: { clientId: string; issuer: string; nonce: string },
-): Promise<string> {
-  const jwks = await server.http.json({ url: '/oauth2/jwks' }, Jwks);
-  try {
-    const { payload } = await jwtVerify(idToken ?? '', createLocalJWKSet(jwks as JSONWebKeySet), {
-      issuer: expected.issuer,
-      audience: expected.clientId,
-      algorithms: ['ES256', 'EdDSA'],
-      currentDate: new Date(server.platform.now()),
-      clockTolerance: 300,
-    });
-    if (payload['nonce'] !== expected.nonce) throw new TypeError('The nonce is another one.');
-    return Uid.parse(payload.sub);
-  } catch (cause) {
-    throw new IntegrityError('STATE_MISMATCH', 'The ID token is not for this sign-in.', { cause });
+  /**
+   * A `fetch` that carries the token for one API, refreshes it once when it is refused (401), and proves the
+   * key that it is bound to.
+   *
+   * @param target - an API of the server, or the address of one of the app's own
+   * @param origin - where that API is, when its name does not tell; requests to any other are refused
+   * @throws ClientError `foreign-address`
+   */
+  fetchFor(target: Target, origin?: string): typeof globalThis.fetch {
+    const url = target in audiences ? this.server.url : (origin ?? target);
+    if (!/^https?:/.test(url)) {
+      throw new ClientError('foreign-address', 0, `Where ${target} is must be said.`);
+    }
+    return this.tokens.fetchFor(target, new URL(url).origin);
   }
 }

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { utf8 } from '#lib/crypto';
 import { ClientError, errorOf } from './client-error.ts';
+import type { DpopKey } from './dpop.ts';
 import type { Platform } from './platform.ts';
 
 /** A request as it will be sent, for whoever signs it. */
@@ -29,6 +30,8 @@ export interface Ask {
   headers?: Readonly<Record<string, string>>;
   /** Makes the Authorization header; called for every attempt, since a signature is good once. */
   authorization?: (request: Signable) => string | Promise<string>;
+  /** Proves this key with every attempt, for this token when there is one. */
+  dpop?: { key: DpopKey; token?: string };
   /** Milliseconds to the head of the answer, and for small answers to their end. */
   timeoutMs?: number;
   /** False for a GET that uses something up. */
@@ -67,6 +70,16 @@ export class Http {
   /** The time on this device, in milliseconds since 1970. */
   now(): number {
     return this.#platform.now();
+  }
+
+  /** The server's time, in whole seconds since 1970, as far as its answers told. */
+  serverSeconds(): number {
+    return Math.floor((this.now() + this.#skewMs) / 1000);
+  }
+
+  /** Sends a request as it is, to whatever address: nothing is repeated, nothing read. */
+  fetch(request: Request): Promise<Response> {
+    return this.#platform.fetch(request);
   }
 
   /**
@@ -113,6 +126,7 @@ export class Http {
     const method = ask.method ?? 'GET';
     const mayRepeat = ask.retry !== false && method !== 'POST' && ask.stream === undefined;
     let mayCorrectClock = ask.authorization !== undefined && ask.stream === undefined;
+    let mayLearnNonce = ask.dpop !== undefined && ask.stream === undefined;
     for (let attempt = 1; ; attempt++) {
       const skewBefore = this.#skewMs;
       try {
@@ -121,6 +135,11 @@ export class Http {
         if (response.ok || (ask.redirect === 'manual' && response.status < 400)) return response;
         const text = await readText(response, REFUSAL_BYTES_MAX);
         const error = errorOf(response.status, text ?? '');
+        const isNew = ask.dpop?.key.learn(this.#urlOf(ask), response.headers) ?? false;
+        if (isNew && mayLearnNonce && wantsNonce(error, response)) {
+          mayLearnNonce = false;
+          continue;
+        }
         const moved = Math.abs(this.#skewMs - skewBefore) > 1000;
         if (response.status === 401 && mayCorrectClock && moved) {
           mayCorrectClock = false;
@@ -151,8 +170,12 @@ export class Http {
     if (ask.authorization) {
       const contentType = headers.get('content-type') ?? '';
       const payload = text === undefined ? undefined : { contentType, body: utf8(text) };
-      const ts = Math.floor((this.now() + this.#skewMs) / 1000);
+      const ts = this.serverSeconds();
       headers.set('authorization', await ask.authorization({ method, url, ts, payload }));
+    }
+    if (ask.dpop) {
+      const { key, token } = ask.dpop;
+      headers.set('dpop', await key.proof({ method, url, ts: this.serverSeconds(), token }));
     }
     const body = ask.stream ?? ask.bytes ?? text;
     // A stream lasts as long as it moves; its caller watches that.
@@ -194,6 +217,12 @@ export class Http {
     const skew = serverMs - this.now();
     this.#skewMs = Math.abs(skew) < 5000 ? 0 : skew;
   }
+}
+
+/** A server that wants its own nonce in the proof says so in the body or, at an API, in a header (RFC 9449 §8, §9). */
+function wantsNonce(error: ClientError, { headers }: Response): boolean {
+  const says = `${error.code} ${headers.get('www-authenticate') ?? ''}`;
+  return says.includes('use_dpop_nonce');
 }
 
 const FORM = 'application/x-www-form-urlencoded';

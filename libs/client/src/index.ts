@@ -11,7 +11,8 @@
  * @module
  */
 export { Account, type Credentials, type MasterKeys } from './account.ts';
-export { App, type AppRequest, type SavedApp, type Started } from './app.ts';
+export { App, type SavedApp, type Started } from './app.ts';
+export { type AppRequest } from './app-request.ts';
 export { authorize, type Authorized } from './authorization.ts';
 export { ClientError, IntegrityError, type IntegrityCode } from './client-error.ts';
 export { Files, type FileReference, type Upload } from './files.ts';
@@ -24,7 +25,7 @@ export { deriveScopedKeys, type ScopedKey, sealKeysFor } from './scoped-keys.ts'
 export { Server } from './server.ts';
 export { Sharing, type InboxItem, type RefusedItem } from './sharing.ts';
 export { Storage, type OpenedRecord, type Page, type RefusedRecord } from './storage.ts';
-export { Tokens, type SavedTokens, type TokenKeeper } from './tokens.ts';
+export { Tokens, type SavedTokens, type Target, type TokenKeeper } from './tokens.ts';
 export { type CollectionProgress, type CollectionReport } from './sync/collection-sync.ts';
 export {
   type LocalList,

@@ -1,11 +1,15 @@
 import { type Api, audiences, TokenAnswer } from '#lib/protocol';
-import { ClientError } from './client-error.ts';
+import { ClientError, IntegrityError } from './client-error.ts';
+import type { DpopKey } from './dpop.ts';
 import type { Ask, Http } from './http.ts';
+
+/** What an access token is for: one of the server's APIs, or an API of the app's own, by its address. */
+export type Target = Api | (string & {});
 
 /** What is kept of a sign-in; secret, and to be stored as such. */
 export interface SavedTokens {
   refreshToken: string;
-  access: Partial<Record<Api, AccessToken | undefined>>;
+  access: Partial<Record<Target, AccessToken | undefined>>;
 }
 
 interface AccessToken {
@@ -23,6 +27,11 @@ export interface TokenKeeper {
 /** An access token this close to its end is not used any more, in milliseconds. */
 const MARGIN_MS = 30_000;
 
+/** The audience of a target (RFC 8707). */
+export function audienceOf(target: Target): string {
+  return target in audiences ? audiences[target as Api] : target;
+}
+
 /**
  * The tokens of one app for one person: a refresh token that changes at every use, and one access token for
  * each API. Refreshing is done by one request at a time, since an old refresh token ends the whole sign-in.
@@ -31,10 +40,11 @@ export class Tokens {
   readonly #http: Http;
   readonly #clientId: string;
   readonly #keeper: TokenKeeper;
+  readonly #dpop: DpopKey | undefined;
   #saved: SavedTokens;
   #turn: Promise<unknown> = Promise.resolve();
   /** The access token of each API that the server did not take, lest the keeper hand it out again. */
-  readonly #refused = new Map<Api, string>();
+  readonly #refused = new Map<Target, string>();
 
   constructor(input: {
     http: Http;
@@ -42,10 +52,13 @@ export class Tokens {
     saved: SavedTokens;
     /** Needed when another process may use the same tokens, or a later one shall. */
     keeper?: TokenKeeper | undefined;
+    /** The key that the tokens are bound to. */
+    dpop?: DpopKey | undefined;
   }) {
     this.#http = input.http;
     this.#clientId = input.clientId;
     this.#saved = input.saved;
+    this.#dpop = input.dpop;
     this.#keeper = input.keeper ?? { update: (change) => change(this.#saved) };
   }
 
@@ -59,18 +72,18 @@ export class Tokens {
    *
    * @throws ClientError `invalid_grant` when the person has to sign in again
    */
-  async for(api: Api): Promise<string> {
-    const known = this.#current(api);
+  async for(target: Target): Promise<string> {
+    const known = this.#current(target);
     if (known !== undefined) return known;
-    const turn = this.#turn.then(() => this.#refreshUnlessDone(api));
+    const turn = this.#turn.then(() => this.#refreshUnlessDone(target));
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
 
   /** Forgets an access token that the server did not take; the next call of `for` fetches another. */
-  drop(api: Api, token: string): void {
-    this.#refused.set(api, token);
-    this.#saved = without(this.#saved, api, token);
+  drop(target: Target, token: string): void {
+    this.#refused.set(target, token);
+    this.#saved = without(this.#saved, target, token);
   }
 
   /**
@@ -78,17 +91,41 @@ export class Tokens {
    *
    * @param send - sends what it is given, with the method of {@link Http} that fits
    */
-  async bearing<T>(api: Api, ask: Ask, send: (ask: Ask) => Promise<T>): Promise<T> {
-    const token = await this.for(api);
+  async bearing<T>(target: Target, ask: Ask, send: (ask: Ask) => Promise<T>): Promise<T> {
+    const token = await this.for(target);
     try {
-      return await send({ ...ask, authorization: () => `Bearer ${token}` });
+      return await send(this.#with(token, ask));
     } catch (error) {
       const isRefused = error instanceof ClientError && error.code === 'unauthenticated';
       if (!isRefused || ask.stream) throw error;
-      this.drop(api, token);
-      const fresh = await this.for(api);
-      return send({ ...ask, authorization: () => `Bearer ${fresh}` });
+      this.drop(target, token);
+      return send(this.#with(await this.for(target), ask));
     }
+  }
+
+  /**
+   * A `fetch` that carries this API's token, and once more a new one when it is refused (401).
+   *
+   * @param origin - the only origin that it goes to, lest the token leak
+   * @throws ClientError `foreign-address` for any other
+   */
+  fetchFor(target: Target, origin: string): typeof globalThis.fetch {
+    return async (input, init) => {
+      const first = new Request(input, init);
+      if (new URL(first.url).origin !== origin) {
+        const detail = `A token for ${target} goes to ${origin} alone.`;
+        throw new ClientError('foreign-address', 0, detail);
+      }
+      // A body that streams is gone with the first attempt.
+      const isOnce = init?.body instanceof ReadableStream || input instanceof Request;
+      const again = isOnce && first.body !== null ? undefined : first.clone();
+      const token = await this.for(target);
+      const response = await this.#fetchWith(token, first, again?.clone());
+      if (response.status !== 401 || !again) return response;
+      await response.body?.cancel();
+      this.drop(target, token);
+      return this.#fetchWith(await this.for(target), again);
+    };
   }
 
   /** Ends the sign-in on the server: the refresh token, and every token that came of it. */
@@ -101,47 +138,87 @@ export class Tokens {
     await this.#http.run({ method: 'POST', url: '/oauth2/revoke', form });
   }
 
-  #current(api: Api): string | undefined {
-    const known = this.#saved.access[api];
+  #with(token: string, ask: Ask): Ask {
+    const key = this.#dpop;
+    if (!key) return { ...ask, authorization: () => `Bearer ${token}` };
+    return { ...ask, authorization: () => `DPoP ${token}`, dpop: { key, token } };
+  }
+
+  /** @param again - sent when the API wants a nonce of its own in the proof */
+  async #fetchWith(token: string, request: Request, again?: Request): Promise<Response> {
+    const { method, url } = request;
+    request.headers.set('authorization', `${this.#dpop ? 'DPoP' : 'Bearer'} ${token}`);
+    if (this.#dpop) {
+      const ts = this.#http.serverSeconds();
+      request.headers.set('dpop', await this.#dpop.proof({ method, url, ts, token }));
+    }
+    const response = await this.#http.fetch(request);
+    const isNew = this.#dpop?.learn(url, response.headers) ?? false;
+    const says = response.headers.get('www-authenticate') ?? '';
+    if (!isNew || !again || !says.includes('use_dpop_nonce')) return response;
+    await response.body?.cancel();
+    return this.#fetchWith(token, again);
+  }
+
+  #current(target: Target): string | undefined {
+    const known = this.#saved.access[target];
     const holds = known && known.expiresAt - MARGIN_MS > this.#http.now();
     return holds ? known.token : undefined;
   }
 
-  async #refreshUnlessDone(api: Api): Promise<string> {
-    const known = this.#current(api);
+  async #refreshUnlessDone(target: Target): Promise<string> {
+    const known = this.#current(target);
     if (known !== undefined) return known;
-    const refused = this.#refused.get(api);
+    const refused = this.#refused.get(target);
     this.#saved = await this.#keeper.update(async (newest) => {
       // Another process may have been faster.
-      this.#saved = refused === undefined ? newest : without(newest, api, refused);
-      if (this.#current(api) !== undefined) return this.#saved;
-      return this.#refresh(api, newest);
+      this.#saved = refused === undefined ? newest : without(newest, target, refused);
+      if (this.#current(target) !== undefined) return this.#saved;
+      return this.#refresh(target, newest);
     });
-    const token = this.#saved.access[api]?.token;
+    const token = this.#saved.access[target]?.token;
     if (token === undefined) throw new TypeError('The keeper lost the token.');
     return token;
   }
 
-  async #refresh(api: Api, newest: SavedTokens): Promise<SavedTokens> {
+  async #refresh(target: Target, newest: SavedTokens): Promise<SavedTokens> {
     const form = new URLSearchParams({
       grant_type: 'refresh_token',
       client_id: this.#clientId,
       refresh_token: newest.refreshToken,
-      resource: audiences[api],
+      resource: audienceOf(target),
     });
-    const ask: Ask = { method: 'POST', url: '/oauth2/token', form };
-    const answer = await this.#http.json(ask, TokenAnswer);
+    const answer = await askForTokens(this.#http, form, this.#dpop);
     return {
       refreshToken: answer.refresh_token ?? newest.refreshToken,
-      access: { ...newest.access, [api]: accessToken(answer, this.#http.now()) },
+      access: { ...newest.access, [target]: accessToken(answer, this.#http.now()) },
     };
   }
 }
 
+/**
+ * Asks the token endpoint, with a proof of the key when there is one.
+ *
+ * @throws IntegrityError `TOKEN_NOT_BOUND` when the token is good without the key
+ * @throws ClientError the OAuth error
+ */
+export async function askForTokens(
+  http: Http,
+  form: URLSearchParams,
+  key: DpopKey | undefined,
+): Promise<TokenAnswer> {
+  const ask: Ask = { method: 'POST', url: '/oauth2/token', form, ...(key && { dpop: { key } }) };
+  const answer = await http.json(ask, TokenAnswer);
+  if (key && answer.token_type.toLowerCase() !== 'dpop') {
+    throw new IntegrityError('TOKEN_NOT_BOUND', 'The token is not bound to the app’s key.');
+  }
+  return answer;
+}
+
 /** The tokens, less an access token that was refused. */
-function without(saved: SavedTokens, api: Api, token: string): SavedTokens {
-  if (saved.access[api]?.token !== token) return saved;
-  return { ...saved, access: { ...saved.access, [api]: undefined } };
+function without(saved: SavedTokens, target: Target, token: string): SavedTokens {
+  if (saved.access[target]?.token !== token) return saved;
+  return { ...saved, access: { ...saved.access, [target]: undefined } };
 }
 
 /** Notes when a token that was just received ends, by this device's clock. */
