@@ -7,15 +7,12 @@ export class App1764000000023 implements MigrationInterface {
       ALTER TABLE oauth_client
         -- uid of the developer; null: the operator. No key: the apps of a deleted account go with
         -- all that was granted to them
-        ADD owner       text,
-        -- base64url SHA-256 of the secret; null: there is none
-        ADD secret_hash text,
-        -- the name as the eye takes it: two names that look alike have the same
-        ADD name_key    text,
-        ADD created_at  timestamptz NOT NULL DEFAULT now(),
-        ADD changed_at  timestamptz NOT NULL DEFAULT now()`);
+        ADD owner      text,
+        -- [{sha256: base64url, expires_at?: seconds}], the newest first; null: there is none
+        ADD secrets    jsonb,
+        ADD created_at timestamptz NOT NULL DEFAULT now(),
+        ADD changed_at timestamptz NOT NULL DEFAULT now()`);
     await db.query(`CREATE INDEX oauth_client_owner ON oauth_client (owner)`);
-    await db.query(`CREATE INDEX oauth_client_name_key ON oauth_client (name_key)`);
     await db.query(`
       CREATE TABLE app_logo (
         -- random, with a digest of the picture
@@ -62,7 +59,7 @@ export class App1764000000023 implements MigrationInterface {
     await db.query(`DROP TABLE removed_app`);
     await db.query(`DROP TABLE app_logo`);
     await db.query(
-      `ALTER TABLE oauth_client DROP owner, DROP secret_hash, DROP name_key,
+      `ALTER TABLE oauth_client DROP owner, DROP secrets,
          DROP created_at, DROP changed_at`,
     );
   }

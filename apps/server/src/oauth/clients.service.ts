@@ -4,6 +4,7 @@ import { DataSource } from 'typeorm';
 import { ClientId } from '#lib/protocol';
 import { builtInClients } from './built-in-clients.ts';
 import type { AppFace, ClientMetadata } from './client-metadata.ts';
+import type { StoredSecret } from './client-secret.ts';
 
 /** The apps that may ask for tokens. */
 @Injectable()
@@ -26,15 +27,15 @@ export class ClientsService {
   }
 
   /**
-   * The same for the provider, which compares the secret.
+   * The same for the provider, which compares secrets.
    *
-   * @returns `client_secret` is the `hashOf` of the secret, when there is one
+   * @returns `client_secrets` when there are some
    */
   async findWithSecret(
     clientId: string,
-  ): Promise<(ClientMetadata & { client_secret?: string }) | undefined> {
+  ): Promise<(ClientMetadata & { client_secrets?: StoredSecret[] }) | undefined> {
     const row = await this.row(clientId);
-    return row && { ...row.metadata, ...(row.secret !== null && { client_secret: row.secret }) };
+    return row && { ...row.metadata, ...(row.secrets && { client_secrets: row.secrets }) };
   }
 
   /** How an app shows itself to a person. */
@@ -56,7 +57,7 @@ export class ClientsService {
   private async row(clientId: string): Promise<Row | undefined> {
     if (!ClientId.safeParse(clientId).success) return undefined; // also what no text column holds
     const [row] = await this.db.query<Row[]>(
-      `SELECT metadata, secret_hash AS secret, owner, l.id AS logo
+      `SELECT metadata, secrets, owner, l.id AS logo
          FROM oauth_client c LEFT JOIN app_logo l ON l.client_id = c.id WHERE c.id = $1`,
       [clientId],
     );
@@ -66,7 +67,7 @@ export class ClientsService {
 
 interface Row {
   metadata: ClientMetadata;
-  secret: string | null;
+  secrets: StoredSecret[] | null;
   owner: string | null;
   logo: string | null;
 }
