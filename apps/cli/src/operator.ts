@@ -6,17 +6,27 @@ import type { Common } from './options.ts';
 
 const programAt = (path: string) =>
   fileURLToPath(new URL(`../../server/src/${path}`, import.meta.url));
+const INVITE = programAt('accounts/invite.main.js');
+const LEGACY_PASSWORD = programAt('sync/legacy-password.main.js');
 const NODES = programAt('token/nodes.main.js');
 const ADMIN = programAt('admin/admin.main.js');
 /** Where `npm start` runs, and `./data` is. */
 const CLONE = fileURLToPath(new URL('../../../../', import.meta.url));
 
-/** For commands that are the operator's, on the machine of the front. */
+/** For commands that are the operator's, on the machine of the server. */
 export const addDataOption = (command: Command): Command =>
   command.option(
     '--data <dir>',
     'the data folder of the server (default: DATA_DIR, or ./data of the clone)',
   );
+
+/** Has the server's own program make an invitation; its exit code becomes ours. */
+export const runInviteTask = (command: Command, task: object): Promise<void> =>
+  runTask(INVITE, command, task);
+
+/** Has a storage node's own program make or end a password; its exit code becomes ours. */
+export const runLegacyPasswordTask = (command: Command, task: object): Promise<void> =>
+  runTask(LEGACY_PASSWORD, command, task);
 
 /** Has the server's own program do something about nodes; its exit code becomes ours. */
 export const runNodesTask = (command: Command, task: object): Promise<void> =>

@@ -1,40 +1,18 @@
-import { spawn } from 'node:child_process';
-import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import type { Common } from '../options.ts';
+import { addDataOption, runLegacyPasswordTask } from '../operator.ts';
 import { withExamples } from '../options.ts';
-
-const PROGRAM = fileURLToPath(
-  new URL('../../../server/src/sync/legacy-password.main.js', import.meta.url),
-);
-/** Where `npm start` runs, and `./data` is. */
-const CLONE = fileURLToPath(new URL('../../../../../', import.meta.url));
 
 const action = (name: 'make' | 'revoke', description: string) =>
   withExamples(
-    new Command(name)
-      .description(description)
-      .argument('<account>', 'a user name, or a mail address')
-      .option(
-        '--data <dir>',
-        'the data folder of the server (default: DATA_DIR, or ./data of the clone)',
-      ),
+    addDataOption(
+      new Command(name)
+        .description(description)
+        .argument('<account>', 'a user name, or a mail address'),
+    ),
     [`legacy-password ${name} alice@example.org`],
-  ).action(async (account: string, { data }: { data?: string }, command: Command) => {
-    const { json } = command.optsWithGlobals<Common>();
-    const child = spawn(process.execPath, [PROGRAM, name, account, ...(json ? ['--json'] : [])], {
-      cwd: CLONE,
-      env: { ...process.env, ...(data !== undefined && { DATA_DIR: resolve(data) }) },
-      stdio: 'inherit',
-    });
-    process.exitCode = await new Promise<number>((done, failed) => {
-      child.once('error', failed);
-      child.once('exit', (code) => {
-        done(code ?? 1);
-      });
-    });
-  });
+  ).action((account: string, _options, command: Command) =>
+    runLegacyPasswordTask(command, { action: name, account }),
+  );
 
 /** `lockstep legacy-password make|revoke ACCOUNT`, for the operator of a storage node */
 export const legacyPassword = new Command('legacy-password')

@@ -1,11 +1,7 @@
-import { Logger } from '@nestjs/common';
-import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import { Failure } from '#lib/protocol';
+import type { DeletionEntity } from '../deletion/deletion.entity.ts';
 import { deletionTables, DeletionsService } from '../deletion/deletions.service.ts';
-import { Clock } from '../platform/clock.ts';
-import { Config } from '../platform/config.ts';
-import { noServer, runningDatabase } from '../platform/running-database.ts';
+import { type OperatorTools, runOperatorProgram, table } from '../platform/operator-program.ts';
 import { AdminService, type UserRow } from './admin.service.ts';
 
 /*
@@ -27,37 +23,13 @@ const Task = z.intersection(
     z.object({ action: z.literal('revoke-sessions'), which: who }),
   ]),
 );
-type Task = z.infer<typeof Task>;
+type Tools = OperatorTools<z.infer<typeof Task>>;
 
-// `lockstep … | head` has read enough.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(1);
-});
+await runOperatorProgram(process.env, Task, { entities: deletionTables }, run);
 
-Logger.overrideLogger(false); // what is printed is the answer
-const task = Task.parse(JSON.parse(process.argv[2] ?? ''));
-const config = Config.from(process.env);
-const clock = new Clock();
-const db = await new DataSource({
-  type: 'postgres',
-  url: runningDatabase(config) ?? away(),
-  parseInt8: true,
-  entities: deletionTables,
-}).initialize();
-const deletions = new DeletionsService(db, clock);
-const admin = new AdminService(db, deletions, clock);
-try {
-  await run(task);
-} catch (error) {
-  if (!(error instanceof Failure)) throw error;
-  complain(error.code, error.message);
-  process.exitCode = 1;
-} finally {
-  await db.destroy();
-}
-
-async function run(what: Task): Promise<void> {
+async function run({ task: what, db, clock, say }: Tools): Promise<void> {
+  const deletions = new DeletionsService(db, clock);
+  const admin = new AdminService(db, deletions, clock);
   switch (what.action) {
     case 'users': {
       const rows = await admin.users(what.search, what.limit);
@@ -81,7 +53,8 @@ async function run(what: Task): Promise<void> {
       return;
     }
     case 'deletion':
-      return showDeletion(what.uid);
+      showDeletion(say, await deletions.find(what.uid));
+      return;
     case 'invites': {
       const rows = await admin.invitations();
       const columns = rows.map(({ id, email, expires }) => [id, email ?? 'anybody', expires]);
@@ -107,8 +80,10 @@ async function run(what: Task): Promise<void> {
   }
 }
 
-async function showDeletion(uid: string): Promise<void> {
-  const { askedAt, finishedAt, nextTryAt, tries, waiting } = await deletions.find(uid);
+function showDeletion(
+  say: Tools['say'],
+  { uid, askedAt, finishedAt, nextTryAt, tries, waiting }: DeletionEntity,
+): void {
   const times = {
     asked: askedAt.toISOString(),
     finished: finishedAt?.toISOString() ?? null,
@@ -124,35 +99,4 @@ async function showDeletion(uid: string): Promise<void> {
 
 function userColumns({ uid, email, verified, created, sessions }: UserRow): string[] {
   return [uid, created, verified ? 'verified' : 'unverified', `${sessions} sessions`, email];
-}
-
-function table(rows: readonly (readonly string[])[], none: string): string[] {
-  if (rows.length === 0) return [none];
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((text, i) => text.padEnd(widths[i] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-}
-
-/** What people chose to call their devices is shown and not obeyed. */
-function say(value: unknown, lines: readonly string[]): void {
-  const text = task.json ? JSON.stringify(value) : lines.map(printable).join('\n');
-  process.stdout.write(`${text}\n`);
-}
-
-function complain(error: string, message: string): void {
-  const text = task.json ? JSON.stringify({ error, message }) : printable(message);
-  process.stderr.write(`${text}\n`);
-}
-
-function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\uFFFD');
-}
-
-function away(): never {
-  complain('no-server', noServer(config));
-  return process.exit(1);
 }

@@ -1,13 +1,9 @@
-import { Logger } from '@nestjs/common';
-import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { Failure, NodeHealth } from '#lib/protocol';
 import { nodeTables, NodesService } from '../nodes/nodes.service.ts';
-import { Clock } from '../platform/clock.ts';
-import { Config } from '../platform/config.ts';
-import { noServer, runningDatabase } from '../platform/running-database.ts';
 import { NodeClientService } from '../platform/node-client.service.ts';
 import { NodeSignaturesService } from '../platform/node-signatures.service.ts';
+import { type OperatorTools, runOperatorProgram } from '../platform/operator-program.ts';
 import { SettingsService } from '../platform/settings.service.ts';
 import { MovesService } from './moves.service.ts';
 import { StorageUserEntity } from './storage-user.entity.ts';
@@ -34,43 +30,39 @@ const Task = z.intersection(
     z.object({ action: z.literal('move'), user: z.string(), to: z.string().optional() }),
   ]),
 );
-type Task = z.infer<typeof Task>;
+interface Tools extends OperatorTools<z.infer<typeof Task>> {
+  nodes: NodesService;
+  moves: MovesService;
+  client: NodeClientService;
+}
 
 const AT_A_TIME = 4;
 const PASSES = 3;
 
-Logger.overrideLogger(false); // what is printed is the answer
-const task = Task.parse(JSON.parse(process.argv[2] ?? ''));
-const config = Config.from(process.env);
-const clock = new Clock();
-const db = await new DataSource({
-  type: 'postgres',
-  url: runningDatabase(config) ?? away(),
-  parseInt8: true,
-  entities: [...nodeTables, StorageUserEntity, StoreMoveEntity],
-}).initialize();
-const settings = new SettingsService(db, config);
-const client = new NodeClientService(new NodeSignaturesService(settings, config, clock), config);
-const nodes = new NodesService(db, config, clock);
-const moves = new MovesService(db, nodes, client, clock);
-try {
-  await run(task);
-} catch (error) {
-  if (!(error instanceof Failure)) throw error;
-  complain(error.code, error.message);
-  process.exitCode = 1;
-} finally {
-  await db.destroy();
-}
+await runOperatorProgram(
+  process.env,
+  Task,
+  { entities: [...nodeTables, StorageUserEntity, StoreMoveEntity] },
+  async (tools) => {
+    const { db, config, clock } = tools;
+    const settings = new SettingsService(db, config);
+    const signatures = new NodeSignaturesService(settings, config, clock);
+    const client = new NodeClientService(signatures, config);
+    const nodes = new NodesService(db, config, clock);
+    const moves = new MovesService(db, nodes, client, clock);
+    await run({ ...tools, nodes, moves, client });
+  },
+);
 
-async function run(what: Task): Promise<void> {
+async function run(tools: Tools): Promise<void> {
+  const { task: what, nodes, clock, say } = tools;
   switch (what.action) {
     case 'list':
-      return list();
+      return list(tools);
     case 'add':
-      return add(what.url.replace(/\/$/, ''));
+      return add(tools, what.url.replace(/\/$/, ''));
     case 'drain':
-      return drain((await nodes.get(what.node)).name);
+      return drain(tools, (await nodes.get(what.node)).name);
     case 'remove': {
       const { name } = await nodes.get(what.node);
       await nodes.remove(name, what.force);
@@ -87,14 +79,14 @@ async function run(what: Task): Promise<void> {
         const until = new Date(clock.now().getTime() + backoffSeconds * 1000);
         await nodes.set(name, { backoffUntil: backoffSeconds > 0 ? until : null });
       }
-      return list();
+      return list(tools);
     }
     case 'move':
-      return move(what.user, what.to);
+      return move(tools, what.user, what.to);
   }
 }
 
-async function list(): Promise<void> {
+async function list({ nodes, say }: Tools): Promise<void> {
   const rows = (await nodes.list()).map((one) => ({
     node: one.name,
     url: nodes.addressOf(one),
@@ -108,7 +100,7 @@ async function list(): Promise<void> {
   say(rows, table.length > 0 ? table : ['There is no node.']);
 }
 
-async function add(url: string): Promise<void> {
+async function add({ nodes, client, say }: Tools, url: string): Promise<void> {
   const health = await client.call(url, ['GET', '/health'], NodeHealth, { ms: 10_000 });
   if (health.url !== url) {
     throw new Failure('conflict', `The node says that its address is ${health.url}.`);
@@ -117,7 +109,7 @@ async function add(url: string): Promise<void> {
   say({ node: health.name }, [`${health.name} is added.`]);
 }
 
-async function drain(name: string): Promise<void> {
+async function drain({ nodes, moves, say, complain }: Tools, name: string): Promise<void> {
   await nodes.set(name, { draining: true });
   let moved = 0;
   for (let pass = 0; pass < PASSES; pass++) {
@@ -140,7 +132,11 @@ async function drain(name: string): Promise<void> {
   process.exitCode = left === 0 ? 0 : 1;
 }
 
-async function move(user: string, to: string | undefined): Promise<void> {
+async function move(
+  { nodes, moves, say }: Tools,
+  user: string,
+  to: string | undefined,
+): Promise<void> {
   const target = to === undefined ? undefined : (await nodes.get(to)).name;
   const uids = /^[1-9]\d{0,15}$/.test(user) ? [Number(user)] : await moves.storesOf(user);
   if (uids.length === 0) throw new Failure('not-found', `${user} has no store.`);
@@ -151,17 +147,4 @@ async function move(user: string, to: string | undefined): Promise<void> {
         `no writing for ${moved.pausedMs} ms`,
     ]);
   }
-}
-
-function say(value: unknown, lines: readonly string[]): void {
-  process.stdout.write(`${task.json ? JSON.stringify(value) : lines.join('\n')}\n`);
-}
-
-function complain(error: string, message: string): void {
-  process.stderr.write(`${task.json ? JSON.stringify({ error, message }) : message}\n`);
-}
-
-function away(): never {
-  complain('no-server', noServer(config));
-  return process.exit(1);
 }
