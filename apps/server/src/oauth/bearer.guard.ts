@@ -14,8 +14,10 @@ import { Strategy } from 'passport-custom';
 import { DataSource } from 'typeorm';
 import { type Api, type ApiScope, audiences, Failure } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
+import { Config } from '../platform/config.ts';
 import { runNamed } from '../platform/named-statement.ts';
 import { StrategyGuard } from '../platform/strategy.guard.ts';
+import { badProof, checkProof, DPOP_ALGS, dpopChallenge, PROOF_SECONDS } from './dpop-proof.ts';
 import { hashOf } from './token-hash.ts';
 
 /** Who is calling through which app, and what the token allows. */
@@ -29,51 +31,100 @@ export interface Grant {
   generation?: number | undefined;
 }
 
-/** The path for tokens that any API can take: reads the header alone, never query or body. */
+/**
+ * The path for tokens that any API can take: reads the header alone, never query or body.
+ *
+ * A token that is bound to a key comes as `DPoP`, with a proof; every other one as `Bearer`.
+ */
 @Injectable()
 export class BearerStrategy extends PassportStrategy(Strategy, 'bearer') {
   constructor(
     @InjectDataSource() private readonly db: DataSource,
     private readonly clock: Clock,
+    private readonly config: Config,
   ) {
     super();
   }
 
-  /** One statement: the token and the grant it lives by. A revoked grant took its tokens along. */
   async validate(request: FastifyRequest): Promise<Grant> {
-    const token = /^Bearer ([A-Za-z0-9_-]{16,256})$/i.exec(
-      request.headers.authorization ?? '',
-    )?.[1];
-    if (token === undefined) throw refusal('A bearer token is needed in the Authorization header.');
-    const [row] = await runNamed<{ payload: TokenPayload }>(this.db, {
-      ...{ name: 'bearer', text: PLAIN },
-      values: [hashOf(token), this.clock.now()],
-    });
-    if (!row) throw refusal('The token is unknown, expired or revoked.');
-    const { accountId, clientId, scope, aud, extra } = row.payload;
+    const [, scheme = '', token] =
+      /^(Bearer|DPoP) ([A-Za-z0-9_-]{16,256})$/i.exec(request.headers.authorization ?? '') ?? [];
+    if (token === undefined) {
+      throw refusal('A token is needed in the Authorization header.', NO_TOKEN);
+    }
+    const isBound = scheme.toLowerCase() === 'dpop';
+    const payload = await (isBound ? this.findBound(token, request) : this.find(token));
+    const { accountId, clientId, scope, aud, extra } = payload;
     return {
       ...{ uid: accountId, clientId, scopes: scope?.split(' ') ?? [], audience: aud ?? '' },
       generation: extra?.['fxa-generation'],
     };
   }
+
+  /** One statement: a revoked grant took its tokens along, by the foreign key. */
+  private async find(token: string): Promise<TokenPayload> {
+    const [row] = await runNamed<{ payload: TokenPayload }>(this.db, {
+      ...{ name: 'bearer', text: `SELECT payload ${LIVE}` },
+      values: [hashOf(token), this.clock.now()],
+    });
+    if (!row) throw unknownToken('Bearer error="invalid_token"');
+    // RFC 9449 §7.2: who stole it has no key.
+    if (row.payload.jkt !== undefined) {
+      throw refusal('The token is bound to a key.', dpopChallenge('invalid_token'));
+    }
+    return row.payload;
+  }
+
+  /** One statement as well: it writes the proof down, so that no process takes it a second time. */
+  private async findBound(token: string, request: FastifyRequest): Promise<TokenPayload> {
+    const now = this.clock.now();
+    const { jkt, proofId } = await checkProof({
+      proof: request.headers['dpop'],
+      method: request.method,
+      url: this.config.at(request.originalUrl),
+      token,
+      now,
+    });
+    const [row] = await runNamed<{ payload: TokenPayload; isFresh: boolean }>(this.db, {
+      ...{ name: 'bearer-bound', text: BOUND },
+      values: [hashOf(token), now, jkt, proofId, new Date(now.getTime() + PROOF_SECONDS * 1000)],
+    });
+    if (!row) throw unknownToken(dpopChallenge('invalid_token'));
+    if (!row.isFresh) throw badProof('it was used before');
+    return row.payload;
+  }
 }
 
-const PLAIN = `
-  SELECT payload FROM oidc
-   WHERE model = 'AccessToken' AND id = $1 AND grant_id IS NOT NULL AND expires_at > $2`;
+const LIVE = `
+  FROM oidc
+ WHERE model = 'AccessToken' AND id = $1 AND grant_id IS NOT NULL AND expires_at > $2`;
+/** Only where there is such a token: strangers cannot fill the table. */
+const BOUND = `
+  WITH found AS MATERIALIZED (SELECT payload ${LIVE} AND payload->>'jkt' = $3),
+       fresh AS (
+         INSERT INTO oidc (model, id, expires_at, payload)
+         SELECT 'ReplayDetection', $4, $5::timestamptz, '{}' FROM found
+             ON CONFLICT DO NOTHING RETURNING id)
+  SELECT payload, EXISTS (SELECT FROM fresh) AS "isFresh" FROM found`;
 
 interface TokenPayload {
   accountId: string;
   clientId: string;
   scope?: string;
   aud?: string;
+  /** The thumbprint of the key that it is bound to. */
+  jkt?: string;
   extra?: { 'fxa-generation'?: number };
 }
 
-const refusal = (why: string) =>
-  new Failure('unauthenticated', why, {
-    headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
-  });
+/** Without a token there is no error to name (RFC 6750 §3.1). */
+const NO_TOKEN = `Bearer, DPoP algs="${DPOP_ALGS.join(' ')}"`;
+
+const unknownToken = (challenge: string) =>
+  refusal('The token is unknown, expired or revoked.', challenge);
+
+const refusal = (why: string, challenge: string) =>
+  new Failure('unauthenticated', why, { headers: { 'www-authenticate': challenge } });
 
 const REQUIRES = 'requires';
 

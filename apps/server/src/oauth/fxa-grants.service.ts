@@ -265,7 +265,8 @@ export class FxaGrantsService {
     if (!token || uid === undefined || grantId === undefined || token.consumed !== undefined) {
       throw unknownToken();
     }
-    if (token.clientId !== client.clientId) throw unknownToken();
+    // A bound one needs a proof, which these calls have no place for.
+    if (token.clientId !== client.clientId || token.jkt !== undefined) throw unknownToken();
     return { uid, grantId, scopes: scopesIn(token.scope ?? ''), authAt: token.authTime ?? 0 };
   }
 

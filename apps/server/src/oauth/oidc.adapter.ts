@@ -2,6 +2,7 @@ import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { type DataSource, QueryFailedError } from 'typeorm';
 import type { Clock } from '../platform/clock.ts';
 import type { ClientsService } from './clients.service.ts';
+import { PROOF_SECONDS } from './dpop-proof.ts';
 import { errors } from './oidc-provider.ts';
 import { hashOf } from './token-hash.ts';
 
@@ -33,15 +34,22 @@ class OidcAdapter implements Adapter {
     this.isBearer = bearers.has(model);
   }
 
-  /** @throws InvalidGrant when the grant was revoked meanwhile */
+  /** @throws InvalidGrant when the grant was revoked meanwhile, or the proof was used */
   async upsert(id: string, payload: AdapterPayload, expiresIn: number): Promise<void> {
+    const isProof = this.model === 'ReplayDetection';
+    const now = this.clock.now();
+    // The provider forgets a proof before the last moment at which it would take it.
+    const until = new Date(now.getTime() + (isProof ? PROOF_SECONDS : expiresIn) * 1000);
+    let rows: unknown[];
     try {
-      await this.db.query(
+      rows = await this.db.query<unknown[]>(
         `INSERT INTO oidc (model, id, grant_key, grant_id, uid, user_code, expires_at, payload)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (model, id) DO UPDATE SET payload = excluded.payload, uid = excluded.uid,
            expires_at = excluded.expires_at, user_code = excluded.user_code,
-           grant_id = excluded.grant_id`,
+           grant_id = excluded.grant_id
+         WHERE oidc.model <> 'ReplayDetection' OR oidc.expires_at <= $9
+         RETURNING model`,
         [
           this.model,
           this.key(id),
@@ -49,8 +57,9 @@ class OidcAdapter implements Adapter {
           granted.has(this.model) ? (payload.grantId ?? null) : null,
           this.model === 'Session' ? payload.uid : null,
           payload.userCode ?? null,
-          new Date(this.clock.now().getTime() + expiresIn * 1000),
+          until,
           this.withoutSecrets(payload),
+          now,
         ],
       );
     } catch (error) {
@@ -59,6 +68,8 @@ class OidcAdapter implements Adapter {
       if (code === '23503') throw new errors.InvalidGrant('the grant was revoked');
       throw error;
     }
+    // The provider looked, and found none; of several that did so at once, one has written it down.
+    if (rows.length === 0) throw new errors.InvalidGrant('DPoP proof JWT Replay detected');
   }
 
   async find(id: string): Promise<AdapterPayload | undefined> {

@@ -7,6 +7,7 @@ import type {
 } from 'oidc-provider';
 import { apiByScope, APP_KEY, NEW_SESSION, OLD_SYNC } from '#lib/protocol';
 import { escapeHtml, page, PAGE_POLICY } from '../platform/html.ts';
+import { DPOP_ALGS } from './dpop-proof.ts';
 import { errors, interactionPolicy, Provider } from './oidc-provider.ts';
 import { isKeysJwk } from './keys-jwk.ts';
 import { ACCESS_TOKEN_SECONDS, audiencesOf, resourceServer } from './resources.ts';
@@ -63,7 +64,8 @@ export function makeProvider(parts: ProviderParts): Provider {
     },
     conformIdTokenClaims: false,
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
-    enabledJWA: { idTokenSigningAlgValues: ['ES256'] },
+    enabledJWA: { idTokenSigningAlgValues: ['ES256'], dPoPSigningAlgValues: DPOP_ALGS },
+    acceptQueryParamAccessTokens: false,
     clientAuthMethods: ['none'],
     allowOmittingSingleRegisteredRedirectUri: true,
     ttl: {
@@ -124,6 +126,7 @@ export function makeProvider(parts: ProviderParts): Provider {
     features: {
       devInteractions: { enabled: false },
       rpInitiatedLogout: { enabled: false },
+      dPoP: { enabled: true },
       pushedAuthorizationRequests: { enabled: true },
       introspection: {
         enabled: true,

@@ -40,10 +40,13 @@ export class RefreshTokensService {
     private readonly clock: Clock,
   ) {}
 
-  /** Whose refresh token this is; undefined when it is unknown, expired or revoked. */
+  /** Whose refresh token this is; undefined when it is unknown, ended, or bound to a key. */
   async find(token: string): Promise<RefreshClient | undefined> {
     const id = hashOf(token);
-    const [row] = await this.db.query<Row[]>(`${CLIENT} AND t.id = $2`, [this.clock.now(), id]);
+    const [row] = await this.db.query<Row[]>(`${CLIENT} AND t.id = $2 AND NOT t.payload ? 'jkt'`, [
+      this.clock.now(),
+      id,
+    ]);
     return row && toClient(row);
   }
 

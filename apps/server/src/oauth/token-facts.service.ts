@@ -13,6 +13,7 @@ interface Row {
     clientId: string;
     scope?: string;
     iat: number;
+    jkt?: string;
     extra?: { 'fxa-generation'?: number };
   };
   expiresAt: Date;
@@ -31,7 +32,8 @@ export class TokenFactsService {
   /** @throws Failure `invalid-token` */
   async verify(token: string): Promise<VerifiedToken> {
     const row = await this.find(token);
-    if (row?.model !== 'AccessToken') {
+    // Who asks here takes the token for all there is to show: a bound one needs a proof as well.
+    if (row?.model !== 'AccessToken' || row.payload.jkt !== undefined) {
       throw new Failure('invalid-token', 'The token is unknown, expired or revoked.');
     }
     const { accountId, clientId, extra } = row.payload;

@@ -14,7 +14,7 @@ export class SchemeGuard implements CanActivate {
     const { headers } = context.switchToHttp().getRequest<FastifyRequest>();
     const [, scheme] = /^(\S+) +\S/.exec(headers.authorization ?? '') ?? [];
     if (scheme === undefined) throw refused('Unauthorized');
-    if (scheme.toLowerCase() !== 'bearer') throw refused('Unsupported');
+    if (!['bearer', 'dpop'].includes(scheme.toLowerCase())) throw refused('Unsupported');
     return true;
   }
 }
