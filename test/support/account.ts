@@ -181,6 +181,12 @@ export async function passPage(
 
 /** kBr, encrypted to the app: what the sign-in page does, with kB. */
 async function sealAppKey(server: TestServer, account: Account, clientId: string, jwk: string) {
+  const to = JSON.parse(fromUtf8(fromBase64Url(jwk))) as Parameters<typeof sealScopedKeys>[0];
+  return sealScopedKeys(to, await keysFor(server, account, clientId));
+}
+
+/** The keys of an app, by scope, as they go to it. */
+export async function keysFor(server: TestServer, account: Account, clientId: string) {
   const answer = await server
     .request()
     .post('/auth/v1/account/scoped-key-data')
@@ -195,10 +201,9 @@ async function sealAppKey(server: TestServer, account: Account, clientId: string
     keyRotationSecret: fromHex(data.keyRotationSecret),
     keyRotationTimestamp: data.keyRotationTimestamp,
   });
-  const to = JSON.parse(fromUtf8(fromBase64Url(jwk))) as Parameters<typeof sealScopedKeys>[0];
-  return sealScopedKeys(to, {
-    [APP_KEY]: { kty: 'oct', k: toBase64Url(k), kid, scope: data.identifier },
-  });
+  return {
+    [APP_KEY]: { kty: 'oct' as const, k: toBase64Url(k), kid, scope: data.identifier },
+  };
 }
 
 /** A form to the token endpoint. */

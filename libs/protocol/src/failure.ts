@@ -67,6 +67,7 @@ export const failureStatuses = {
   'invalid-passkey': 400,
   'no-passkey-challenge': 400,
   'unknown-client': 400,
+  'unknown-user-code': 400,
   'invalid-scopes': 400,
   'invalid-token': 400,
   'stale-auth': 400,

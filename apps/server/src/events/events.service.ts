@@ -12,12 +12,13 @@ import { DeletionsService } from '../deletion/deletions.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { RepeatedJob } from '../platform/repeated-job.ts';
 import type { Visitor } from '../platform/visitor.ts';
-import { familyOf, shortened } from './traces.ts';
+import { shortened } from './traces.ts';
 
 const LIFE_SECONDS = 90 * 86_400;
 const SHOWN_MAX = 200;
 /** What anybody can bring about must not push the rest off the list. */
-const BY_STRANGERS = `'account.login.failure', 'account.password_reset_requested'`;
+const BY_STRANGERS = `'account.login.failure', 'account.password_reset_requested',
+  'account.two_factor_challenge_failure'`;
 const SHOWN_BY_STRANGERS_MAX = 50;
 const PURGE_MS = 3_600_000;
 
@@ -81,7 +82,7 @@ export class EventsService implements OnModuleInit, OnApplicationBootstrap, OnMo
   }
 
   /** `Firefox on Linux`, for a mail. */
-  programOf(from: Visitor): string {
+  programOf(from: Pick<Visitor, 'agent'>): string {
     return familyOf(from.agent);
   }
 

@@ -24,14 +24,17 @@ const kinds = {
   guess: ['guess.client', 'guess.pair', 'guess.account'],
   // Nobody guesses 40 bits; and this is the way in when others have used up the account's budgets.
   unblock: ['guess.client', 'guess.pair'],
+  // Who types a device's code and has not said who he is.
+  'guess-by-stranger': ['guess.client'],
   authorize: ['authorize.account'],
+  device: ['device.client'],
   pairing: ['pairing.client'],
   // Nobody guesses 128 bits either; whoever tries is not to be forever at it.
   channel: ['guess.client'],
 } as const satisfies Record<string, BudgetName[]>;
 export type LimitKind = keyof typeof kinds;
 /** Those that are charged for what was wrong alone. */
-type GuessKind = 'login' | 'guess' | 'unblock' | 'channel';
+type GuessKind = 'login' | 'guess' | 'guess-by-stranger' | 'unblock' | 'channel';
 
 /** Those that wait longer each time, up to a day. A stranger's tries do not count on them. */
 const growing: ReadonlySet<BudgetName> = new Set(['login.pair']);
@@ -55,6 +58,7 @@ const wrongGuesses: ReadonlySet<FailureCode> = new Set([
   'invalid-verification-code',
   'invalid-unblock-code',
   'invalid-digits',
+  'unknown-user-code',
   'unknown-channel',
 ]);
 

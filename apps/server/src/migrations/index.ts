@@ -16,6 +16,7 @@ import { OAuthProfile1764000000015 } from './1764000000015-oauth-profile.ts';
 import { AccountSafety1764000000016 } from './1764000000016-account-safety.ts';
 import { Deletion1764000000017 } from './1764000000017-deletion.ts';
 import { StorageFaster1764000000020 } from './1764000000020-storage-faster.ts';
+import { Consent1764000000022 } from './1764000000022-consent.ts';
 import { App1764000000023 } from './1764000000023-app.ts';
 
 /** In the order they run. A published migration is never edited: add the next one. */
@@ -38,5 +39,6 @@ export const migrations = [
   AccountSafety1764000000016,
   Deletion1764000000017,
   StorageFaster1764000000020,
+  Consent1764000000022,
   App1764000000023,
 ];

@@ -15,6 +15,8 @@ import { asFailure } from '../platform/failure.filter.ts';
 import { problem } from '../platform/problem.ts';
 import { SettingsService } from '../platform/settings.service.ts';
 import { ClientsService } from './clients.service.ts';
+import { ConsentsService } from './consents.service.ts';
+import { DeviceCodesService } from './device-codes.service.ts';
 import { oauthError } from './oauth-error.ts';
 import { adapters } from './oidc.adapter.ts';
 import { makeProvider } from './provider.ts';
@@ -45,6 +47,8 @@ export class AuthorityService implements OnModuleDestroy {
   constructor(
     @InjectDataSource() private readonly db: DataSource,
     private readonly clients: ClientsService,
+    private readonly consents: ConsentsService,
+    private readonly deviceCodes: DeviceCodesService,
     private readonly accounts: AccountsService,
     private readonly settings: SettingsService,
     private readonly clock: Clock,
@@ -66,6 +70,8 @@ export class AuthorityService implements OnModuleDestroy {
       cookieKeys: [cookieKey],
       profile: (uid) => this.accounts.profile(uid),
       takeKeys: (grantId) => this.takeKeys(grantId),
+      mayPoll: (deviceCode) => this.deviceCodes.mayPoll(deviceCode),
+      noteUse: (uid, clientId) => this.consents.noteUse(uid, clientId),
     });
     const failures = new WeakMap<object, Failure>();
     provider.on('server_error', (ctx, error) => {
@@ -130,6 +136,7 @@ export class AuthorityService implements OnModuleDestroy {
    * @param scope - separated by spaces
    * @param audiences - without them, those that the scopes belong to
    * @param seconds - how long it lasts; without it, as long as refresh tokens
+   * @param ownsSession - whether the session was made for it, and ends with it
    * @returns the grant's id
    * @throws Failure `unauthenticated` when the session ended meanwhile
    */
@@ -141,6 +148,7 @@ export class AuthorityService implements OnModuleDestroy {
       audiences?: string[];
       keysJwe?: string | undefined;
       seconds?: number;
+      ownsSession?: boolean | undefined;
     },
   ): Promise<string> {
     const { clientId, scope } = asked;
@@ -153,9 +161,10 @@ export class AuthorityService implements OnModuleDestroy {
     const until = asked.seconds && new Date(this.clock.now().getTime() + asked.seconds * 1000);
     try {
       await this.db.query(
-        `UPDATE oidc SET session_id = $2, keys_jwe = $3, expires_at = coalesce($4, expires_at)
+        `UPDATE oidc SET session_id = $2, keys_jwe = $3, expires_at = coalesce($4, expires_at),
+                owns_session = $5
           WHERE model = 'Grant' AND id = $1`,
-        [id, session.id, asked.keysJwe ?? null, until],
+        [id, session.id, asked.keysJwe ?? null, until, asked.ownsSession ?? false],
       );
     } catch (error) {
       if (!isWithoutSession(error)) throw error;
@@ -163,6 +172,11 @@ export class AuthorityService implements OnModuleDestroy {
       throw sessionEnded();
     }
     return id;
+  }
+
+  /** Ends a grant that nothing was issued under yet. */
+  async endGrant(id: string): Promise<void> {
+    await (await this.provider.Grant.find(id))?.destroy();
   }
 
   /**

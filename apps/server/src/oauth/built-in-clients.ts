@@ -1,6 +1,8 @@
 import { apiByScope, APP_KEY, NEW_SESSION, OLD_SYNC, THUNDERBIRD_SYNC } from '#lib/protocol';
 import type { ClientMetadata } from './client-metadata.ts';
 
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+
 const publicApp = {
   application_type: 'native',
   token_endpoint_auth_method: 'none',
@@ -32,7 +34,7 @@ const ownScopes = Object.keys(apiByScope).filter((scope) => !scope.startsWith('h
 export const builtInClients: readonly ClientMetadata[] = [
   {
     ...publicApp,
-    grant_types: [...publicApp.grant_types],
+    grant_types: [...publicApp.grant_types, DEVICE_GRANT],
     response_types: ['code'],
     client_id: 'demo-app',
     client_name: 'Lockstep demo',

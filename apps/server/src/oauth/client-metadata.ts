@@ -31,16 +31,3 @@ export interface ClientMetadata {
    */
   trusted?: boolean;
 }
-
-/** What of an app is shown to a person who is asked to let it in. */
-export interface AppFace {
-  client_id: string;
-  name: string;
-  /** Path of its picture at this server. */
-  logo?: string;
-  client_uri?: string;
-  policy_uri?: string;
-  tos_uri?: string;
-  /** Who answers for it. */
-  by: 'built-in' | 'operator' | 'developer';
-}

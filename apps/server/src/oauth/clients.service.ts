@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import { ClientId } from '#lib/protocol';
+import { type AppFace, ClientId } from '#lib/protocol';
 import { builtInClients } from './built-in-clients.ts';
-import type { AppFace, ClientMetadata } from './client-metadata.ts';
+import type { ClientMetadata } from './client-metadata.ts';
 import type { StoredSecret } from './client-secret.ts';
 
 /** The apps that may ask for tokens. */

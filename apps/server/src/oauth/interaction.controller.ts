@@ -13,85 +13,82 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Failure, FinishInteraction, type InteractionDetails } from '#lib/protocol';
 import { Session } from '../accounts/session.guard.ts';
+import { Clock } from '../platform/clock.ts';
+import { AnswersService } from './answers.service.ts';
+import { type AppParams, text } from './app-params.ts';
 import { AuthorityService } from './authority.service.ts';
 import { errors } from './oidc-provider.ts';
+import { SameOriginGuard } from './same-origin.guard.ts';
 import { SessionIfSentGuard } from './session-if-sent.guard.ts';
-
-const KEYS_JWE = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){4}$/;
 
 /** Where an account answers an app's request for authorization: docs/protocol/oauth.md */
 @Controller('oauth2/interaction/:id')
+@UseGuards(SameOriginGuard, SessionIfSentGuard)
 export class InteractionController {
-  constructor(private readonly authority: AuthorityService) {}
+  constructor(
+    private readonly authority: AuthorityService,
+    private readonly answers: AnswersService,
+    private readonly clock: Clock,
+  ) {}
 
   @Get('details')
   @Header('cache-control', 'no-store')
   async details(
     @Param('id') id: string,
+    @Session() session: Session | undefined,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<InteractionDetails> {
     const { uid, params } = await this.interaction(id, request, reply);
-    const client = await this.authority.provider.Client.find(text(params.client_id));
-    if (!client) throw new Failure('unknown-client', 'The app is gone.');
+    const { granted, ...asked } = await this.answers.asked(uid, params, session);
     return {
-      uid,
-      client: { client_id: client.clientId, name: client.clientName ?? client.clientId },
-      redirect_uri: text(params.redirect_uri),
-      scopes: text(params.scope).split(' ').filter(Boolean),
-      ...(params.keys_jwk !== undefined && { keys_jwk: text(params.keys_jwk) }),
+      ...asked,
+      // Who asks for consent in so many words wants the whole page.
+      ...(granted && !isPrompted(params, 'consent') && { granted }),
+      redirect_uri: text(params['redirect_uri']),
+      fresh: isPrompted(params, 'login') || params['max_age'] !== undefined,
     };
   }
 
   @Post('finish')
   @HttpCode(200)
   @Header('cache-control', 'no-store')
-  @UseGuards(SessionIfSentGuard)
   async finish(
     @Param('id') id: string,
     @Session() session: Session | undefined,
-    @Body({ schema: FinishInteraction }) { consent, keys_jwe: keysJwe }: FinishInteraction,
+    @Body({ schema: FinishInteraction }) answer: FinishInteraction,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<{ redirect: string }> {
     const { provider } = this.authority;
     const interaction = await this.interaction(id, request, reply);
-    if (!consent) {
+    if (!answer.consent) {
       const refused = { error: 'access_denied', error_description: 'The account refused.' };
       // Also of somebody who did not say who they are: they just go back.
       return { redirect: await provider.interactionResult(request.raw, reply.raw, refused) };
     }
-    if (!session) throw new Failure('unauthenticated', 'A session must consent.');
-    if (!session.verified) {
-      throw new Failure('unverified-account', 'The address is not verified yet.');
-    }
-    const { params } = interaction;
-    const wantsKeys = params.keys_jwk !== undefined;
-    if (wantsKeys !== (keysJwe !== undefined) || (keysJwe && !KEYS_JWE.test(keysJwe))) {
-      throw new Failure(
-        'invalid-parameter',
-        wantsKeys
-          ? 'keys_jwe must hold the keys that the app asked for.'
-          : 'No keys were asked for.',
-      );
-    }
-    const grantId = await this.authority.grant(session, {
-      clientId: text(params.client_id),
-      scope: text(params.scope),
-      audiences: [params.resource ?? []].flat() as string[],
-      keysJwe,
-    });
-    if (interaction.session && interaction.session.accountId !== session.uid) {
+    if (session) this.expectFresh(session, interaction);
+    const { grantId, uid, signIn } = await this.answers.grant(session, interaction.params, answer);
+    if (interaction.session && interaction.session.accountId !== uid) {
       // Another account of this browser: without this, the library would show a log-out form.
       await this.authority.forgetBrowser(interaction.session.uid);
       delete interaction.session;
       await interaction.persist();
     }
-    const result = {
-      login: { accountId: session.uid, ts: session.authAt, acr: 'AAL1', amr: ['pwd'] },
-      consent: { grantId },
-    };
+    const result = { login: { accountId: uid, ...signIn }, consent: { grantId } };
     return { redirect: await provider.interactionResult(request.raw, reply.raw, result) };
+  }
+
+  /** The provider takes our word for the sign-in, however old it is (OpenID Connect Core §3.1.2.1). */
+  private expectFresh(
+    { authAt }: Session,
+    { params, iat }: { params: AppParams; iat: number },
+  ): void {
+    const { max_age: maxAge } = params;
+    const isOld =
+      (isPrompted(params, 'login') && authAt < iat) ||
+      (maxAge !== undefined && this.clock.seconds() - authAt > Number(maxAge));
+    if (isOld) throw new Failure('stale-auth', 'The password must be given again.');
   }
 
   /**
@@ -109,4 +106,6 @@ export class InteractionController {
   }
 }
 
-const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+/** Whether the app asks for this in so many words. */
+const isPrompted = (params: AppParams, prompt: 'consent' | 'login') =>
+  text(params['prompt']).split(' ').includes(prompt);

@@ -10,11 +10,19 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AskAboutToken, Failure } from '#lib/protocol';
 import { AccountsModule } from '../accounts/accounts.module.ts';
 import { DeletionModule } from '../deletion/deletion.module.ts';
+import { EventsModule } from '../events/events.module.ts';
 import { LimitsModule } from '../limits/limits.module.ts';
+import { LimitsService } from '../limits/limits.service.ts';
 import { routeOf } from '../platform/requests.ts';
+import { visitorOf } from '../platform/visitor.ts';
+import { AnswersService } from './answers.service.ts';
 import { AuthorityService } from './authority.service.ts';
 import { BearerStrategy } from './bearer.guard.ts';
 import { ClientsService } from './clients.service.ts';
+import { ConnectedAppsController } from './connected-apps.controller.ts';
+import { ConsentsService } from './consents.service.ts';
+import { DeviceCodesService } from './device-codes.service.ts';
+import { DeviceController } from './device.controller.ts';
 import { DiscoveryController } from './discovery.controller.ts';
 import { EraseGrantsService } from './erase-grants.service.ts';
 import { FxaGrantsService } from './fxa-grants.service.ts';
@@ -28,30 +36,42 @@ import { TokenFactsService } from './token-facts.service.ts';
 /** Global: every API that takes a bearer token is guarded here. */
 @Global()
 @Module({
-  imports: [AccountsModule, DeletionModule, LimitsModule],
+  imports: [AccountsModule, DeletionModule, EventsModule, LimitsModule],
   controllers: [
     DiscoveryController,
     InteractionController,
+    DeviceController,
+    ConnectedAppsController,
     ScopedKeyController,
     FxaTokenController,
     TokenFactsController,
   ],
   providers: [
+    AnswersService,
     AuthorityService,
     BearerStrategy,
     ClientsService,
+    ConsentsService,
+    DeviceCodesService,
     EraseGrantsService,
     FxaGrantsService,
     RefreshTokensService,
     TokenFactsService,
   ],
-  exports: [AuthorityService, BearerStrategy, ClientsService, RefreshTokensService],
+  exports: [
+    AuthorityService,
+    BearerStrategy,
+    ClientsService,
+    ConsentsService,
+    RefreshTokensService,
+  ],
 })
 export class OAuthModule implements OnModuleInit, OnApplicationBootstrap {
   constructor(
     private readonly adapters: HttpAdapterHost,
     private readonly authority: AuthorityService,
     private readonly facts: TokenFactsService,
+    private readonly limits: LimitsService,
   ) {}
 
   async onModuleInit(): Promise<void> {
@@ -65,6 +85,12 @@ export class OAuthModule implements OnModuleInit, OnApplicationBootstrap {
       leaveUnread(scope);
       // The routes of the interaction are more specific, so they win over the first of these.
       scope.all('/oauth2/*', handler);
+      // Whoever fishes with codes needs many of them.
+      scope.post('/oauth2/device_authorization', async (request, reply) => {
+        await this.limits.spend('device', { client: visitorOf(request).client });
+        handler(request, reply);
+        return reply;
+      });
       scope.all('/.well-known/openid-configuration', handler);
       scope.all('/.well-known/oauth-authorization-server', handler);
       done();

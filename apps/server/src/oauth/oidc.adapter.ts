@@ -11,20 +11,26 @@ const bearers = new Set([
   'AccessToken',
   'RefreshToken',
   'AuthorizationCode',
+  'DeviceCode',
   'PushedAuthorizationRequest',
   'Session', // in a cookie
 ]);
 /** What lives by a grant, and dies with it by the foreign key. */
 const granted = new Set(['AccessToken', 'RefreshToken', 'AuthorizationCode', 'DeviceCode']);
 
+/** Seconds that a device code is kept after its end: a device that asks late is told so. */
+export const DEVICE_CODE_KEPT_SECONDS = 3600;
+
 interface Row {
   payload: AdapterPayload;
   consumed: number | null;
+  expiresAt: Date;
 }
 
 /** What oidc-provider keeps, in one table: a row per code, token, grant, session and interaction. */
 class OidcAdapter implements Adapter {
   private readonly isBearer: boolean;
+  private readonly keptSeconds: number;
 
   constructor(
     private readonly model: string,
@@ -32,6 +38,7 @@ class OidcAdapter implements Adapter {
     private readonly clock: Clock,
   ) {
     this.isBearer = bearers.has(model);
+    this.keptSeconds = model === 'DeviceCode' ? DEVICE_CODE_KEPT_SECONDS : 0;
   }
 
   /** @throws InvalidGrant when the grant was revoked meanwhile, or the proof was used */
@@ -39,7 +46,9 @@ class OidcAdapter implements Adapter {
     const isProof = this.model === 'ReplayDetection';
     const now = this.clock.now();
     // The provider forgets a proof before the last moment at which it would take it.
-    const until = new Date(now.getTime() + (isProof ? PROOF_SECONDS : expiresIn) * 1000);
+    const until = new Date(
+      now.getTime() + (isProof ? PROOF_SECONDS : expiresIn + this.keptSeconds) * 1000,
+    );
     let rows: unknown[];
     try {
       rows = await this.db.query<unknown[]>(
@@ -149,11 +158,17 @@ class OidcAdapter implements Adapter {
     value: string,
   ): Promise<AdapterPayload | undefined> {
     const [row] = await this.db.query<Row[]>(
-      `SELECT payload, consumed FROM oidc WHERE model = $1 AND ${column} = $2 AND expires_at > $3`,
+      `SELECT payload, consumed, expires_at AS "expiresAt" FROM oidc
+        WHERE model = $1 AND ${column} = $2 AND expires_at > $3`,
       [this.model, value, this.clock.now()],
     );
     if (!row) return undefined;
-    return row.consumed === null ? row.payload : { ...row.payload, consumed: row.consumed };
+    const isOver = row.expiresAt.getTime() - this.keptSeconds * 1000 <= this.clock.now().getTime();
+    return {
+      ...row.payload,
+      ...(row.consumed !== null && { consumed: row.consumed }),
+      ...(isOver && { exp: 0 }),
+    };
   }
 }
 

@@ -8,11 +8,16 @@ import type {
 import { apiByScope, APP_KEY, NEW_SESSION, OLD_SYNC } from '#lib/protocol';
 import { escapeHtml, page, PAGE_POLICY } from '../platform/html.ts';
 import { DPOP_ALGS } from './dpop-proof.ts';
+import { visitorOf } from '../platform/visitor.ts';
+import { POLL_SECONDS } from './device-codes.service.ts';
 import { errors, interactionPolicy, Provider } from './oidc-provider.ts';
 import { isKeysJwk } from './keys-jwk.ts';
 import { ACCESS_TOKEN_SECONDS, audiencesOf, resourceServer } from './resources.ts';
 
 const DAY = 86_400;
+
+/** Where somebody types what a device shows. */
+const DEVICE_PAGE = '/device';
 
 /** What the provider needs of the rest of the server. */
 export interface ProviderParts {
@@ -27,6 +32,10 @@ export interface ProviderParts {
   ) => Promise<{ email: string; verified: boolean; generation: number } | undefined>;
   /** Takes the sealed keys that wait beside a grant, once. */
   takeKeys: (grantId: string) => Promise<string | undefined>;
+  /** Whether a device asks no sooner than it was told to. */
+  mayPoll: (deviceCode: string) => Promise<boolean>;
+  /** An app was given a token. */
+  noteUse: (uid: string, clientId: string) => Promise<void>;
 }
 
 const paths = {
@@ -37,6 +46,7 @@ const paths = {
   introspection: 'introspect',
   revocation: 'revoke',
   pushed_authorization_request: 'par',
+  device_authorization: 'device_authorization',
 };
 
 /**
@@ -47,11 +57,12 @@ const paths = {
  */
 export function makeProvider(parts: ProviderParts): Provider {
   const routes = Object.entries(paths).map(([name, path]) => [name, `/oauth2/${path}`] as const);
+  const device = { code_verification: DEVICE_PAGE };
   const configuration: Configuration = {
     adapter: parts.adapter,
     jwks: parts.jwks,
     cookies: { keys: parts.cookieKeys, short: { sameSite: 'lax' }, long: { sameSite: 'lax' } },
-    routes: Object.fromEntries(routes),
+    routes: { ...Object.fromEntries(routes), ...device },
     responseTypes: ['code'],
     pkce: { required: () => true },
     scopes: [
@@ -72,6 +83,7 @@ export function makeProvider(parts: ProviderParts): Provider {
       AccessToken: (_ctx, { resourceServer }) =>
         resourceServer?.accessTokenTTL ?? ACCESS_TOKEN_SECONDS,
       AuthorizationCode: 600,
+      DeviceCode: 600,
       IdToken: 3600,
       Interaction: 3600,
       Session: 14 * DAY,
@@ -92,9 +104,7 @@ export function makeProvider(parts: ProviderParts): Provider {
     loadExistingGrant: ({ oidc }) => {
       const id =
         oidc.result?.consent?.grantId ??
-        (oidc.prompts.has('none')
-          ? oidc.session?.grantIdFor(oidc.client?.clientId ?? '')
-          : undefined);
+        (mayBeSilent(oidc) ? oidc.session?.grantIdFor(oidc.client?.clientId ?? '') : undefined);
       return id === undefined ? Promise.resolve(undefined) : oidc.provider.Grant.find(id);
     },
     extraParams: { keys_jwk: checkKeysJwk },
@@ -128,6 +138,14 @@ export function makeProvider(parts: ProviderParts): Provider {
       rpInitiatedLogout: { enabled: false },
       dPoP: { enabled: true },
       pushedAuthorizationRequests: { enabled: true },
+      // Our page and calls take the place of its own: docs/protocol/oauth.md
+      deviceFlow: {
+        enabled: true,
+        deviceInfo: ({ req }) => {
+          const { client, agent } = visitorOf({ raw: req });
+          return { client, agent: agent.slice(0, 256) };
+        },
+      },
       introspection: {
         enabled: true,
         allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
@@ -157,7 +175,7 @@ export function makeProvider(parts: ProviderParts): Provider {
   provider.proxy = true; // X-Forwarded-Proto is set by our mount, from PUBLIC_URL
   provider.use(async (ctx, next) => {
     await next();
-    await addKeys(ctx as KoaContextWithOIDC, parts.takeKeys);
+    await complete(ctx as KoaContextWithOIDC, parts);
   });
   return provider;
 }
@@ -165,17 +183,31 @@ export function makeProvider(parts: ProviderParts): Provider {
 /** Whether this is a browser that signs in to the whole account. */
 const isTrusted = (client: Client | undefined): boolean => client?.['trusted'] === true;
 
-/** Our page answers every request, save one that it has just answered and `prompt=none`. */
+/**
+ * Our page answers every request, save one that it has just answered, `prompt=none`, and one for no
+ * more than this browser's grant allows. The checks after this one see to it that it covers all.
+ */
 function policy() {
   const prompts = interactionPolicy.base();
   const { Check } = interactionPolicy;
-  prompts.get('login')?.checks.add(
-    new Check('page', 'the account answers on its page', ({ oidc }) => {
-      const isSilent = oidc.prompts.has('none') && oidc.params?.keys_jwk === undefined;
-      return !oidc.result?.login && !isSilent ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT;
-    }),
-  );
+  prompts
+    .get('login')
+    ?.checks.add(
+      new Check('page', 'the account answers on its page', ({ oidc }) =>
+        !oidc.result?.login && !mayBeSilent(oidc) ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT,
+      ),
+    );
   return prompts;
+}
+
+/**
+ * Whether a request may go by what was granted in this browser: not when the app wants keys, which
+ * come from the password; nor, unless it asks to, a native app, which any program can pretend to be
+ * (RFC 8252 §8.6).
+ */
+function mayBeSilent({ prompts, params, client }: KoaContextWithOIDC['oidc']): boolean {
+  if (params?.keys_jwk !== undefined) return false;
+  return prompts.has('none') || (prompts.size === 0 && client?.applicationType === 'web');
 }
 
 /** Scopes with keys, and the key to seal them to, come together. */
@@ -193,12 +225,26 @@ function checkKeysJwk(ctx: KoaContextWithOIDC, value: string | undefined): void 
   }
 }
 
-/** The sealed keys go out with the exchange of the code, and are forgotten by that. */
-async function addKeys(ctx: KoaContextWithOIDC, take: ProviderParts['takeKeys']): Promise<void> {
-  if (ctx.path !== '/oauth2/token' || ctx.status !== 200) return;
-  const grantId = ctx.oidc.entities.AuthorizationCode?.grantId;
-  const keys = grantId === undefined ? undefined : await take(grantId);
-  if (keys !== undefined) ctx.body = { ...(ctx.body as object), keys_jwe: keys };
+/** What the provider's own answers lack. */
+async function complete(ctx: KoaContextWithOIDC, parts: ProviderParts): Promise<void> {
+  const body = ctx.body as object;
+  if (ctx.path === '/oauth2/device_authorization' && ctx.status === 200) {
+    ctx.body = { ...body, interval: POLL_SECONDS };
+  }
+  if (ctx.path !== '/oauth2/token') return;
+  if (ctx.status === 400 && 'error' in body && body.error === 'authorization_pending') {
+    const isPatient = await parts.mayPoll(String(ctx.oidc.params?.device_code));
+    if (!isPatient) ctx.body = { ...body, error: 'slow_down' };
+  }
+  if (ctx.status !== 200) return;
+  const { AuthorizationCode, DeviceCode, AccessToken } = ctx.oidc.entities;
+  // The sealed keys go out with the exchange of the code, and are forgotten by that.
+  const grantId = AuthorizationCode?.grantId ?? DeviceCode?.grantId;
+  const keys = grantId === undefined ? undefined : await parts.takeKeys(grantId);
+  if (keys !== undefined) ctx.body = { ...body, keys_jwe: keys };
+  if (AccessToken?.clientId !== undefined) {
+    await parts.noteUse(AccessToken.accountId, AccessToken.clientId);
+  }
 }
 
 function scopesAsked(ctx: KoaContextWithOIDC): string[] {

@@ -30,6 +30,7 @@ const defaults = {
   'guess.pair': { count: 10, seconds: 3600 },
   'guess.account': { count: 100, seconds: 3600 },
   'authorize.account': { count: 300, seconds: 3600 },
+  'device.client': { count: 120, seconds: 3600 },
   'pairing.client': { count: 60, seconds: 3600 },
 } as const satisfies Record<string, Budget>;
 

@@ -21,7 +21,7 @@ export const From = createParamDecorator((_: unknown, context: ExecutionContext)
 );
 
 /** The {@link Visitor} of a request, for a guard. */
-export function visitorOf(request: FastifyRequest): Visitor {
+export function visitorOf(request: Pick<FastifyRequest, 'raw'>): Visitor {
   return visitors.get(request.raw) ?? { client: 'unknown', address: '', agent: '' };
 }
 

@@ -1,0 +1,110 @@
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
+import { type ConnectedApp, Failure } from '#lib/protocol';
+import { Clock } from '../platform/clock.ts';
+import { ClientsService } from './clients.service.ts';
+
+/** A request seldom pays for a write: the last use is late by this much at most. */
+const NOTED_EVERY_MS = 600_000;
+/** More than use the server within ten minutes; beyond that some are written down more often. */
+const REMEMBERED_MAX = 20_000;
+
+interface Row {
+  clientId: string;
+  scopes: string[];
+  createdAt: Date;
+  changedAt: Date;
+  usedAt: Date | null;
+}
+
+const ROW = `
+  SELECT client_id AS "clientId", scopes, created_at AS "createdAt", changed_at AS "changedAt",
+         used_at AS "usedAt" FROM consent WHERE uid = $1`;
+
+/** What accounts let apps do, from the first yes until they revoke it. */
+@Injectable()
+export class ConsentsService {
+  /** When the use of an app by an account was last written down, in milliseconds. */
+  private readonly notedAt = new Map<string, number>();
+
+  constructor(
+    @InjectDataSource() private readonly db: DataSource,
+    private readonly clients: ClientsService,
+    private readonly clock: Clock,
+  ) {}
+
+  /** What an account let an app do so far; undefined for nothing. */
+  async find(uid: string, clientId: string): Promise<Row | undefined> {
+    const [row] = await this.db.query<Row[]>(`${ROW} AND client_id = $2`, [uid, clientId]);
+    return row;
+  }
+
+  /** Adds scopes to those that an app is known to have. */
+  async remember(uid: string, clientId: string, scopes: readonly string[]): Promise<void> {
+    await this.db.query(
+      `INSERT INTO consent AS c (uid, client_id, scopes, created_at, changed_at)
+       VALUES ($1, $2, $3, $4, $4)
+       ON CONFLICT (uid, client_id) DO UPDATE SET changed_at = $4,
+         scopes = ARRAY(SELECT DISTINCT unnest(c.scopes || excluded.scopes))`,
+      [uid, clientId, scopes, this.clock.now()],
+    );
+  }
+
+  /** The apps that an account let in, the last used first. */
+  async list(uid: string): Promise<ConnectedApp[]> {
+    const rows = await this.db.query<Row[]>(
+      `${ROW} ORDER BY coalesce(used_at, changed_at) DESC, client_id`,
+      [uid],
+    );
+    const apps = await Promise.all(
+      rows.map(async ({ clientId, scopes, ...row }): Promise<ConnectedApp[]> => {
+        const client = await this.clients.face(clientId);
+        if (!client) return []; // removed meanwhile
+        const times = { first_at: row.createdAt.getTime(), last_at: row.usedAt?.getTime() ?? null };
+        return [{ client, scopes, ...times }];
+      }),
+    );
+    return apps.flat();
+  }
+
+  /**
+   * Ends all that an account granted to an app, with every token and the sessions made for it, and
+   * forgets that it ever said yes.
+   *
+   * @throws Failure `unknown-client` when the app is not connected
+   */
+  async revoke(uid: string, clientId: string): Promise<void> {
+    const [row] = await this.db.query<[{ known: boolean }]>(
+      `WITH gone AS (
+         DELETE FROM oidc
+          WHERE model = 'Grant' AND payload->>'accountId' = $1 AND client_id = $2
+         RETURNING session_id, owns_session),
+       signed_out AS (
+         DELETE FROM session USING gone
+          WHERE session.id = gone.session_id AND gone.owns_session),
+       forgotten AS (DELETE FROM consent WHERE uid = $1 AND client_id = $2 RETURNING client_id)
+       SELECT EXISTS (SELECT FROM forgotten) OR EXISTS (SELECT FROM gone) AS known`,
+      [uid, clientId],
+    );
+    this.notedAt.delete(`${uid} ${clientId}`);
+    if (!row.known) {
+      throw new Failure('unknown-client', 'This app is not connected.', { extra: { clientId } });
+    }
+  }
+
+  /** Notes that an app used what an account gave it: one write in ten minutes, however often. */
+  async noteUse(uid: string, clientId: string): Promise<void> {
+    const key = `${uid} ${clientId}`;
+    const now = this.clock.now();
+    const before = now.getTime() - NOTED_EVERY_MS;
+    if ((this.notedAt.get(key) ?? 0) > before) return;
+    if (this.notedAt.size >= REMEMBERED_MAX) this.notedAt.clear();
+    this.notedAt.set(key, now.getTime());
+    await this.db.query(
+      `UPDATE consent SET used_at = $3
+        WHERE uid = $1 AND client_id = $2 AND (used_at IS NULL OR used_at <= $4)`,
+      [uid, clientId, now, new Date(before)],
+    );
+  }
+}
