@@ -1,5 +1,4 @@
 import { CompactSign, generateKeyPair, SignJWT } from 'jose';
-import { generateEncryptionKey } from '#lib/crypto';
 import { KEY_LIST_TYPE } from '#lib/protocol';
 import {
   caller,
@@ -45,7 +44,11 @@ describe('publishing', () => {
     const published = await publish(server, alice, publication);
     expect(published.status).toBe(201);
     const own = await get(alice, 'me');
-    expect(own.body).toEqual({ skl: published.body.skl, wrapped: publication.wrapped });
+    expect(own.body).toEqual({
+      skl: published.body.skl,
+      wrapped: publication.wrapped,
+      settings: { discoverable: 'app' },
+    });
     expect(own.headers.etag).toBe(published.headers.etag);
     expect(own.headers['cache-control']).toBe('private, no-cache');
   });
@@ -200,11 +203,11 @@ describe('publishing', () => {
     expect((await publish(server, alice, publication)).status).toBe(422);
   });
 
-  it('accepts a retired key beside the active one, without its private half', async () => {
+  it('refuses a first list with a key that has ended', async () => {
     const publication = await makePublication(server, alice);
-    const { publicJwk } = await generateEncryptionKey();
-    publication.list.keys.push({ ...publicJwk, st: 'retired', wsha: digestOf('gone') });
-    expect((await publish(server, alice, publication)).status).toBe(201);
+    const ended = { kid: digestOf('x'), alg: 'HPKE-4-KE', st: 'retired', rev: now() };
+    publication.list.keys.push({ ...ended, wsha: digestOf('gone') });
+    expect((await publish(server, alice, publication)).status).toBe(422);
   });
 
   describe('refuses a signature', () => {

@@ -1,39 +1,20 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { CryptoRefusal, importPublicKey, readSigner, verifySigned } from '#lib/crypto';
+import { CryptoRefusal, importPublicKey, verifyLink } from '#lib/crypto';
 import {
   Base64Url,
+  checkSuccession,
+  expectCoherent,
   Failure,
-  KEY_LIST_LIFE_SECONDS_MAX,
+  type IdentityStep,
   KEY_LIST_TYPE,
   KeyList,
-  type PublishKeys,
+  KeySuccessionFault,
+  type PublishedKey,
+  type SignedList,
 } from '#lib/protocol';
+import { openSigned, type Place, readPart } from './signed.ts';
 import { parseStrictly } from './strict-json.ts';
-
-/** Where a list is published, and when: what its payload must say. */
-export interface Place {
-  realm: string;
-  uid: string;
-  clientId: string;
-  /** Seconds since 1970. */
-  now: number;
-}
-
-/** How far, in seconds, a publisher's clock may be ahead of ours. */
-const SKEW_SECONDS = 600;
-
-/** Exactly these members: what is not here would be covered by the signature, yet checked by nobody. */
-const Header = z.strictObject({
-  alg: z.literal('EdDSA'),
-  typ: z.literal(KEY_LIST_TYPE),
-  kid: Base64Url.length(43),
-  jwk: z.strictObject({
-    kty: z.literal('OKP'),
-    crv: z.literal('Ed25519'),
-    x: Base64Url.length(43),
-  }),
-});
 
 /** A flattened JWE whose key the server does not have (keys.md §3.3). */
 const Blob = z.strictObject({
@@ -51,88 +32,115 @@ const BlobHeader = z.strictObject({
   kid: z.string(),
 });
 
+/** Private keys by kid, each as the JSON text of a JWE that only the owner opens. */
+export type Wrapped = Readonly<Record<string, string>>;
+
 /**
- * Checks everything about a first list that needs no database: its signature by the identity key in
- * its own header, that it was made for this place and time, its keys, and that each active key comes
- * with the wrapped private half that it commits to.
+ * Checks everything about a list that needs neither database nor the list before: its signature by the
+ * identity key in its own header, that it was made for this place and time, and its keys.
  *
  * @throws Failure `invalid-key-list` with the reason
  * @see docs/protocol/keys.md, "What the server checks"
  */
-export async function checkKeyList({ skl, wrapped }: PublishKeys, place: Place): Promise<KeyList> {
-  const [header, payload] = skl.split('.').map(readPart);
-  if (!Header.safeParse(header).success) throw refuse('The header is not that of a key list.');
-  const list = KeyList.safeParse(payload);
-  if (!list.success) throw refuse('The payload is not a key list.');
-  await checkSignature(skl);
-  checkPlace(list.data, place);
+export async function openKeyList(skl: string, place: Place): Promise<SignedList> {
+  const { signed, payload, signer } = await openSigned(
+    skl,
+    { typ: KEY_LIST_TYPE, schema: KeyList, what: 'a key list', code: 'invalid-key-list' },
+    place,
+  );
+  if (payload.exp <= place.now) throw refuse('The list has expired.');
+  byRules(() => {
+    expectCoherent(payload, signer);
+  });
   // The keys as they were signed: a member that the schema would drop, such as `d`, is refused here.
-  checkKeys((payload as { keys: unknown[] }).keys, list.data);
-  checkWrapped(wrapped, list.data);
-  return list.data;
+  checkKeys((signed as { keys: unknown[] }).keys);
+  return { list: payload, hash: hashOf(skl), signer };
 }
+
+/** A list that was accepted before: nothing of it is checked again. */
+export function reopenKeyList(skl: string): SignedList {
+  const [header, payload] = skl.split('.').map(readPart);
+  const { jwk } = header as { jwk: { x: string } };
+  return { list: payload as KeyList, hash: hashOf(skl), signer: jwk.x };
+}
+
+/**
+ * Checks that a list may follow the one that stands.
+ *
+ * @param revoked - kids that were revoked by token
+ * @throws Failure `stale-key-generation`, `signature-required`, `invalid-key-list`
+ */
+export async function checkNextList(
+  previous: SignedList,
+  next: SignedList,
+  revoked: readonly string[],
+): Promise<IdentityStep> {
+  const step = byRules(() => checkSuccession(previous, next, revoked));
+  const link = step === 'link' ? next.list.links?.at(-1) : undefined;
+  const { iss: realm, sub: uid, cid: clientId } = next.list;
+  if (link && !(await verifyLink({ realm, uid, clientId }, link))) {
+    throw new Failure('signature-required', 'The old identity did not sign the link.');
+  }
+  return step;
+}
+
+/**
+ * Checks that every key of a list has the wrapped private half that the list commits to: sent along,
+ * or kept since the list before.
+ *
+ * @param kept - by kid, of the list before; of these no byte is checked again
+ * @returns those of the list
+ * @throws Failure `invalid-key-list`
+ */
+export function checkWrapped(list: KeyList, sent: Wrapped, kept: Wrapped = {}): Wrapped {
+  const all: Record<string, string> = {};
+  for (const key of list.keys) {
+    const old = textFor(key, kept);
+    const text = textFor(key, sent) ?? old;
+    if (text === undefined) throw refuse(whyMissing(key, sent));
+    if (text !== old && !isWrappedUnder(list.kbr, text)) {
+      throw refuse('A wrapped private key is not a flattened JWE under the kBr of the list.');
+    }
+    all[key.kid] = text;
+  }
+  if (Object.keys(sent).some((kid) => !Object.hasOwn(all, kid))) {
+    throw refuse('A wrapped private key belongs to no key of the list.');
+  }
+  return all;
+}
+
+function textFor({ kid, wsha }: PublishedKey, texts: Wrapped): string | undefined {
+  const text = Object.hasOwn(texts, kid) ? texts[kid] : undefined;
+  return text !== undefined && hashOf(text) === wsha ? text : undefined;
+}
+
+const whyMissing = ({ kid }: PublishedKey, sent: Wrapped): string =>
+  Object.hasOwn(sent, kid)
+    ? 'A wrapped private key is not the one that the list commits to.'
+    : 'A key lacks its wrapped private key.';
+
+/** base64url SHA-256 of a text. */
+const hashOf = (text: string): string => createHash('sha256').update(text).digest('base64url');
 
 const refuse = (why: string, cause?: unknown) => new Failure('invalid-key-list', why, { cause });
 
-function readPart(part: string): unknown {
+function byRules<T>(check: () => T): T {
   try {
-    const bytes = Buffer.from(part, 'base64url');
-    return parseStrictly(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    return undefined; // the signature is no JSON, and a malformed header or payload fits no schema
-  }
-}
-
-async function checkSignature(skl: string): Promise<void> {
-  try {
-    await verifySigned(skl, readSigner(skl).jwk, KEY_LIST_TYPE);
+    return check();
   } catch (error) {
-    if (!(error instanceof CryptoRefusal)) throw error;
-    throw refuse('The list is not signed by the identity key in its header.', error);
+    if (!(error instanceof KeySuccessionFault)) throw error;
+    throw new Failure(error.code, error.message, { cause: error });
   }
 }
 
-function checkPlace(list: KeyList, { realm, uid, clientId, now }: Place): void {
-  if (list.iss !== realm) throw refuse('The list was made for another realm.');
-  if (list.sub !== uid) throw refuse('The list is of another user.');
-  if (list.cid !== clientId) throw refuse('The list is of another app.');
-  if (list.ver !== 1) throw refuse('The first list has version 1.');
-  if (list.prev !== null) throw refuse('The first list has no predecessor.');
-  if (list.iat > now + SKEW_SECONDS) throw refuse('The list was made in the future.');
-  if (list.exp <= Math.max(now, list.iat)) throw refuse('The list has expired.');
-  if (list.exp - list.iat > KEY_LIST_LIFE_SECONDS_MAX) {
-    throw refuse('The list lives longer than 400 days.');
-  }
-}
-
-function checkKeys(signed: unknown[], { keys }: KeyList): void {
-  for (const key of signed) {
+function checkKeys(signed: readonly unknown[]): void {
+  for (const key of signed as readonly Partial<PublishedKey>[]) {
+    if (key.st !== 'active') continue; // the others have no public part
     try {
       importPublicKey(key);
     } catch (error) {
       if (!(error instanceof CryptoRefusal)) throw error;
       throw refuse(error.message, error);
-    }
-  }
-  if (new Set(keys.map(({ kid }) => kid)).size < keys.length) {
-    throw refuse('A key is listed twice.');
-  }
-  if (!keys.some(({ st }) => st === 'active')) throw refuse('No key is active.');
-}
-
-function checkWrapped(wrapped: PublishKeys['wrapped'], { keys, kbr }: KeyList): void {
-  const active = keys.filter(({ st }) => st === 'active');
-  if (Object.keys(wrapped).length > active.length) {
-    throw refuse('A wrapped private key belongs to no active key.');
-  }
-  for (const { kid, wsha } of active) {
-    const blob = Object.hasOwn(wrapped, kid) ? wrapped[kid] : undefined;
-    if (blob === undefined) throw refuse('An active key lacks its wrapped private key.');
-    if (createHash('sha256').update(blob).digest('base64url') !== wsha) {
-      throw refuse('A wrapped private key is not the one that the list commits to.');
-    }
-    if (!isWrappedUnder(kbr, blob)) {
-      throw refuse('A wrapped private key is not a flattened JWE under the kBr of the list.');
     }
   }
 }

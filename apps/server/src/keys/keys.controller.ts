@@ -5,48 +5,55 @@ import {
   Header,
   Headers,
   HttpCode,
-  Param,
   Post,
   Put,
+  Query,
   type RawBodyRequest,
   Req,
   Res,
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
-  Discover,
+  ChangeKeySettings,
   Failure,
+  type KeyHistory,
+  KeyHistoryQuery,
+  KEYS_LIMITS,
   type KeysConfig,
+  type KeySettingsNow,
   type OwnKeys,
   type PublicKeys,
   PublishKeys,
-  Uid,
+  RevokeKey,
 } from '#lib/protocol';
+import { LimitsService } from '../limits/limits.service.ts';
 import { Caller, type Grant, Requires } from '../oauth/bearer.guard.ts';
-import { isKnown } from '../platform/etags.ts';
 import { SettingsService } from '../platform/settings.service.ts';
-import { KeysService, type Tagged } from './keys.service.ts';
+import { visitorOf } from '../platform/visitor.ts';
+import { type Preconditions, unlessKnown } from './conditions.ts';
+import { KeysService } from './keys.service.ts';
 import { parseStrictly } from './strict-json.ts';
 
-/** Bytes. An answer about several people is padded to whole buckets, so that its length tells little. */
-const BUCKET = 32_768;
-
-/** Key Service: docs/protocol/keys.md */
+/** Key Service, what is one's own: docs/protocol/keys.md */
 @Controller('keys/v1')
 export class KeysController {
   constructor(
     private readonly keys: KeysService,
+    private readonly limits: LimitsService,
     private readonly settings: SettingsService,
   ) {}
 
   @Get('config')
   @Header('cache-control', 'public, max-age=3600')
   async config(): Promise<KeysConfig> {
-    return { realm: await this.settings.realm() };
+    return {
+      realm: await this.settings.realm(),
+      algorithms: ['HPKE-4-KE', 'HPKE-11-KE'],
+      limits: { ...KEYS_LIMITS },
+    };
   }
 
   @Put('me')
-  @HttpCode(201)
   @Requires('keys', 'keys:write')
   async publish(
     @Caller() caller: Grant,
@@ -55,15 +62,22 @@ export class KeysController {
     @Body({ schema: PublishKeys }) asked: PublishKeys,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<PublicKeys> {
-    if (headers['if-match'] !== undefined) {
-      throw new Failure('precondition-failed', 'A published list cannot be replaced yet.');
+    const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = headers;
+    if (ifMatch === undefined && ifNoneMatch?.trim() !== '*') {
+      throw new Failure(
+        'precondition-required',
+        'A first list says If-None-Match: *, any other If-Match with the entity tag it replaces.',
+      );
     }
-    if (headers['if-none-match']?.trim() !== '*') {
-      throw new Failure('precondition-required', 'A first publication says If-None-Match: *.');
+    if (ifMatch !== undefined && ifNoneMatch !== undefined) {
+      throw new Failure('precondition-failed', 'Both conditions at once are never met.');
     }
     expectNoRepeats(request.rawBody);
-    const { body, etag } = await this.keys.publish(caller, asked);
-    void reply.header('etag', etag);
+    const { body, etag } =
+      ifMatch === undefined
+        ? await this.keys.publishFirst(caller, asked)
+        : await this.keys.publishNext(caller, asked, ifMatch);
+    void reply.header('etag', etag).status(ifMatch === undefined ? 201 : 200);
     return body;
   }
 
@@ -79,37 +93,35 @@ export class KeysController {
     return unlessKnown(await this.keys.own(caller), headers, reply);
   }
 
-  @Get('users/:uid')
-  @Header('cache-control', 'private, max-age=60')
-  @Header('vary', 'Authorization') // of another app or account, the answer is another
-  @Requires('keys', 'keys:discover')
-  async user(
-    @Caller() caller: Grant,
-    @Param('uid', { schema: Uid }) uid: string,
-    @Headers() headers: Preconditions,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<PublicKeys | undefined> {
-    return unlessKnown(await this.keys.of(uid, caller), headers, reply);
-  }
-
-  @Post('discoveries')
-  @HttpCode(200)
+  @Get('me/history')
   @Header('cache-control', 'no-store')
-  @Header('content-type', 'application/json; charset=utf-8')
-  @Requires('keys', 'keys:discover')
-  async discover(
+  @Requires('keys', 'keys:read')
+  history(
     @Caller() caller: Grant,
-    @Body({ schema: Discover }) { emails }: Discover,
-  ): Promise<string> {
-    const text = JSON.stringify(await this.keys.discover(emails, caller));
-    // Space after a JSON value means nothing; what is in it is ASCII, so a character is a byte.
-    return text.padEnd(Math.ceil(text.length / BUCKET) * BUCKET);
+    @Query({ schema: KeyHistoryQuery }) query: KeyHistoryQuery,
+  ): Promise<KeyHistory> {
+    return this.keys.history(caller, query);
   }
-}
 
-interface Preconditions {
-  'if-match'?: string;
-  'if-none-match'?: string;
+  @Put('me/settings')
+  @Requires('keys', 'keys:write')
+  change(
+    @Caller() caller: Grant,
+    @Body({ schema: ChangeKeySettings }) asked: ChangeKeySettings,
+  ): Promise<KeySettingsNow> {
+    return this.keys.change(caller, asked);
+  }
+
+  /** No bearer: whoever lost every device has the paper. */
+  @Post('revocations')
+  @HttpCode(204)
+  async revoke(
+    @Req() request: FastifyRequest,
+    @Body({ schema: RevokeKey }) asked: RevokeKey,
+  ): Promise<void> {
+    await this.limits.spend('revocation', { client: visitorOf(request).client });
+    await this.keys.revoke(asked);
+  }
 }
 
 function expectNoRepeats(body: Buffer | undefined): void {
@@ -118,16 +130,4 @@ function expectNoRepeats(body: Buffer | undefined): void {
   } catch (cause) {
     throw new Failure('malformed', 'The body names a member twice.', { cause });
   }
-}
-
-/** 304 for the version that the caller has. */
-function unlessKnown<T>(
-  { body, etag }: Tagged<T>,
-  headers: Preconditions,
-  reply: FastifyReply,
-): T | undefined {
-  void reply.header('etag', etag);
-  if (!isKnown(headers['if-none-match'], etag)) return body;
-  void reply.status(304);
-  return undefined;
 }

@@ -1,16 +1,32 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { AccountsModule } from '../accounts/accounts.module.ts';
 import { DeletionModule } from '../deletion/deletion.module.ts';
+import { LimitsModule } from '../limits/limits.module.ts';
+import { DirectoryController } from './directory.controller.ts';
+import { DirectoryService } from './directory.service.ts';
 import { EraseKeysService } from './erase-keys.service.ts';
+import { KeyEventsController } from './key-events.controller.ts';
+import { KeyEventsService } from './key-events.service.ts';
 import { KeyListEntity } from './key-list.entity.ts';
+import { KeyStreamsService } from './key-streams.service.ts';
 import { KeysController } from './keys.controller.ts';
 import { KeysService } from './keys.service.ts';
+import { LookUpBudgetService } from './look-up-budget.service.ts';
+import { PackagesController } from './packages.controller.ts';
+import { PackagesService } from './packages.service.ts';
 
 @Module({
-  imports: [AccountsModule, DeletionModule, TypeOrmModule.forFeature([KeyListEntity])],
-  controllers: [KeysController],
-  providers: [EraseKeysService, KeysService],
+  imports: [DeletionModule, LimitsModule, TypeOrmModule.forFeature([KeyListEntity])],
+  controllers: [DirectoryController, KeyEventsController, KeysController, PackagesController],
+  providers: [
+    DirectoryService,
+    EraseKeysService,
+    KeyEventsService,
+    KeysService,
+    KeyStreamsService,
+    LookUpBudgetService,
+    PackagesService,
+  ],
   exports: [KeysService],
 })
 export class KeysModule {}

@@ -1,35 +1,59 @@
-import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
-import { InjectRepository } from '@nestjs/typeorm';
-import { In, Repository } from 'typeorm';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
+import { verifyRevocation } from '#lib/crypto';
 import {
-  type Discovered,
+  type ChangeKeySettings,
   Failure,
+  KEY_SETTINGS_TYPE,
+  type KeyHistory,
+  type KeyHistoryQuery,
+  type KeyList,
+  KeySettings,
+  type KeySettingsNow,
   type OwnKeys,
   type PublicKeys,
   type PublishKeys,
+  type RevokeKey,
+  type TokenRevocation,
 } from '#lib/protocol';
-import { AccountsService } from '../accounts/accounts.service.ts';
 import type { Grant } from '../oauth/bearer.guard.ts';
+import type { BudgetName } from '../platform/budgets.ts';
 import { Clock } from '../platform/clock.ts';
+import { Config } from '../platform/config.ts';
+import { isMeant } from '../platform/etags.ts';
 import { SettingsService } from '../platform/settings.service.ts';
-import { checkKeyList } from './key-list.ts';
-import { KeyListEntity } from './key-list.entity.ts';
+import { beside, etagOf, type Tagged } from './etag.ts';
+import {
+  checkNextList,
+  checkWrapped,
+  openKeyList,
+  reopenKeyList,
+  type Wrapped,
+} from './key-list.ts';
+import { openSigned, type Place } from './signed.ts';
 
-/** A representation and its strong entity tag, quotes included. */
-export interface Tagged<T> {
-  body: T;
+/** What stands of one user in one app. */
+interface Standing {
+  ver: number;
   etag: string;
+  skl: string;
+  wrapped: Wrapped;
+  revocations: TokenRevocation[] | null;
+  discoverable: KeySettingsNow['discoverable'];
 }
 
-/** Keeps what each user publishes in each app, and finds it for other users of that app. */
+/** How old a sign-in may be, in seconds, for an identity to be made anew. */
+const STEP_UP_SECONDS = 300;
+
+/** Keeps what each user publishes in each app. Whoever writes holds the identity key, not just a token. */
 @Injectable()
 export class KeysService {
   constructor(
-    @InjectRepository(KeyListEntity) private readonly lists: Repository<KeyListEntity>,
-    private readonly accounts: AccountsService,
+    @InjectDataSource() private readonly db: DataSource,
     private readonly settings: SettingsService,
     private readonly clock: Clock,
+    private readonly config: Config,
   ) {}
 
   /**
@@ -37,82 +61,232 @@ export class KeysService {
    *
    * @throws Failure `invalid-key-list`, `precondition-failed` when there is a list already
    */
-  async publish({ uid, clientId }: Grant, asked: PublishKeys): Promise<Tagged<PublicKeys>> {
-    const realm = await this.settings.realm();
-    const place = { realm, uid, clientId, now: this.clock.seconds() };
-    const { ver } = await checkKeyList(asked, place);
-    const { skl, wrapped } = asked;
-    const entity = { uid, clientId, ver, skl, wrapped, publishedAt: this.clock.now() };
+  async publishFirst(caller: Grant, { skl, wrapped }: PublishKeys): Promise<Tagged<PublicKeys>> {
+    const { uid, clientId } = caller;
+    const { list } = await openKeyList(skl, await this.placeOf(caller));
+    if (list.ver !== 1) throw new Failure('invalid-key-list', 'The first list has version 1.');
+    const kept = JSON.stringify(checkWrapped(list, wrapped));
+    const etag = etagOf(1, skl);
     // The primary key decides a race between two devices; a look beforehand could not.
-    const insert = this.lists.createQueryBuilder().insert().values(entity).orIgnore();
-    const { raw } = (await insert.returning('ver').execute()) as { raw: unknown[] };
-    if (raw.length === 0) {
+    const rows = await this.db.query<unknown[]>(FIRST, [
+      ...[uid, clientId, 1, etag, skl, kept, this.clock.now()],
+    ]);
+    if (rows.length === 0) {
       throw new Failure('precondition-failed', 'The user has published keys in this app already.');
     }
-    return { body: { uid, skl }, etag: etagOf(ver, skl) };
+    return { body: { uid, skl }, etag };
+  }
+
+  /**
+   * Publishes the next list.
+   *
+   * @param ifMatch - the entity tags of what is to be replaced
+   * @throws Failure `precondition-failed` when something else stands, `too-many-requests`,
+   *   `step-up-required`, and as {@link checkNextList}
+   */
+  async publishNext(
+    caller: Grant,
+    { skl, wrapped }: PublishKeys,
+    ifMatch: string,
+  ): Promise<Tagged<PublicKeys>> {
+    const { uid, clientId } = caller;
+    const next = await openKeyList(skl, await this.placeOf(caller));
+    const old = await this.standing(uid, clientId);
+    if (!old || !isMeant(ifMatch, old.etag)) throw replaced();
+    const revoked = (old.revocations ?? []).map(({ kid }) => kid);
+    const step = await checkNextList(reopenKeyList(old.skl), next, revoked);
+    if (step === 'reset') this.expectFreshSignIn(caller);
+    const kept = JSON.stringify(checkWrapped(next.list, wrapped, old.wrapped));
+    await this.expectLeisure(uid, clientId);
+    const { ver } = next.list;
+    const etag = etagOf(ver, skl);
+    const rows = await this.db.query<unknown[]>(NEXT, [
+      ...[uid, clientId, ver, etag, skl, kept, this.clock.now(), old.etag],
+    ]);
+    if (rows.length === 0) throw replaced();
+    return { body: { uid, skl }, etag };
   }
 
   /** @throws Failure `not-found` before the first publication */
   async own({ uid, clientId }: Grant): Promise<Tagged<OwnKeys>> {
-    const list = await this.newest(uid, clientId);
-    if (!list) throw absent();
-    const { ver, skl, wrapped } = list;
-    return { body: { skl, wrapped }, etag: etagOf(ver, skl) };
+    const standing = await this.standing(uid, clientId);
+    if (!standing) throw absent();
+    const { skl, wrapped, revocations, discoverable, etag } = standing;
+    return { body: { skl, wrapped, settings: { discoverable }, ...beside(revocations) }, etag };
+  }
+
+  /** One's own lists from a version on, those that were replaced included. */
+  async history({ uid, clientId }: Grant, { after, limit }: KeyHistoryQuery): Promise<KeyHistory> {
+    const rows = await this.db.query<{ ver: number; skl: string; wrapped: Wrapped; at: Date }[]>(
+      `SELECT ver, skl, wrapped, published_at AS at FROM key_list
+        WHERE uid = $1 AND client_id = $2 AND ver > $3 ORDER BY ver LIMIT $4`,
+      [uid, clientId, after, limit + 1],
+    );
+    if (rows.length === 0 && after === 0) throw absent();
+    const lists = rows.slice(0, limit).map(({ at, ...list }) => ({
+      ...list,
+      at: Math.floor(at.getTime() / 1000),
+    }));
+    const last = rows.length > limit ? lists.at(-1) : undefined;
+    return { lists, ...(last && { next: last.ver }) };
   }
 
   /**
-   * What another user publishes in the caller's app.
+   * Says who finds the user in the app.
    *
-   * @throws Failure `forbidden` to a caller without keys of their own, `not-found`
+   * @throws Failure `not-found` before the first publication, `invalid-key-list` for what is no
+   *   settings of this user, `signature-required`, `conflict` when newer settings stand
    */
-  async of(uid: string, caller: Grant): Promise<Tagged<PublicKeys>> {
-    await this.expectMember(caller);
-    const list = await this.newest(uid, caller.clientId);
-    if (!list) throw absent();
-    return { body: { uid, skl: list.skl }, etag: etagOf(list.ver, list.skl) };
+  async change(caller: Grant, { settings }: ChangeKeySettings): Promise<KeySettingsNow> {
+    const { uid, clientId } = caller;
+    const { payload, signer } = await openSigned(
+      settings,
+      {
+        ...{ typ: KEY_SETTINGS_TYPE, schema: KeySettings },
+        ...{ what: 'settings of keys', code: 'invalid-key-list' },
+      },
+      await this.placeOf(caller),
+    );
+    const standing = await this.standing(uid, clientId);
+    if (!standing) throw absent();
+    if (signer !== this.signerIn(standing.skl)) {
+      throw new Failure('signature-required', 'It is not signed by the identity in use.');
+    }
+    const { discoverable, iat } = payload;
+    const [rows] = await this.db.query<[unknown[], number]>(
+      `UPDATE key_member SET discoverable = $3, settings_at = $4
+        WHERE uid = $1 AND client_id = $2 AND settings_at <= $4 RETURNING uid`,
+      [uid, clientId, discoverable, iat],
+    );
+    if (rows.length === 0) throw new Failure('conflict', 'Newer settings stand.');
+    return { discoverable };
   }
 
   /**
-   * Looks people up by verified address: one answer per address, in that order.
+   * Takes note that a key was revoked by a token that its owner made beforehand.
    *
-   * @throws Failure `forbidden` to a caller without keys of their own
+   * @throws Failure `invalid-revocation`, in the same words whatever is wrong with it
    */
-  async discover(emails: readonly string[], caller: Grant): Promise<Discovered> {
-    await this.expectMember(caller);
-    const uids = await this.accounts.findVerified(emails);
-    const lists = await this.lists.find({
-      select: { uid: true, skl: true },
-      where: { uid: In([...uids.values()]), clientId: caller.clientId },
-      order: { ver: 'ASC' }, // so that the newest stays in the map
-    });
-    const sklByUid = new Map(lists.map(({ uid, skl }) => [uid, skl]));
-    return {
-      results: emails.map((email) => {
-        const uid = uids.get(email.toLowerCase());
-        const skl = uid === undefined ? undefined : sklByUid.get(uid);
-        return skl === undefined ? { found: false } : { found: true, uid, skl };
-      }),
-    };
+  async revoke({ uid, cid: clientId, kid, sig }: RevokeKey): Promise<void> {
+    const realm = await this.settings.realm();
+    // Two tokens at once: the one that came second looks again.
+    for (let tries = 0; tries < REVOCATION_TRIES; tries++) {
+      const standing = await this.standing(uid, clientId);
+      const { list, signer } = standing ? reopenKeyList(standing.skl) : NOBODYS;
+      const identity = { kty: 'OKP', crv: 'Ed25519', x: signer } as const;
+      const isGenuine = await verifyRevocation(identity, { realm, uid, clientId }, { kid, sig });
+      const key = list.keys.find((one) => one.kid === kid);
+      if (!standing || !isGenuine || !key) throw new Failure('invalid-revocation', NO_REVOCATION);
+      const known = standing.revocations ?? [];
+      if (key.st === 'revoked' || known.some((one) => one.kid === kid)) return;
+      const revocations = [...known, { kid, sig }];
+      const etag = etagOf(standing.ver, standing.skl, revocations);
+      const [rows] = await this.db.query<[unknown[], number]>(
+        `UPDATE key_member SET revocations = $3, etag = $4, changed_at = clock_timestamp()
+          WHERE uid = $1 AND client_id = $2 AND etag = $5 RETURNING uid`,
+        [uid, clientId, JSON.stringify(revocations), etag, standing.etag],
+      );
+      if (rows.length > 0) return;
+    }
+    throw new Failure('conflict', 'The keys change right now. Try again.');
   }
 
   /** Whether the user takes part in the app: has published keys there. */
-  isMember(uid: string, clientId: string): Promise<boolean> {
-    return this.lists.existsBy({ uid, clientId });
+  async isMember(uid: string, clientId: string): Promise<boolean> {
+    const rows = await this.db.query<unknown[]>(
+      `SELECT FROM key_member WHERE uid = $1 AND client_id = $2`,
+      [uid, clientId],
+    );
+    return rows.length > 0;
   }
 
-  /** Only who can be found may look: nobody watches an app from outside. */
-  private async expectMember({ uid, clientId }: Grant): Promise<void> {
-    if (await this.isMember(uid, clientId)) return;
-    throw new Failure('forbidden', 'Publish your own keys in this app first.');
+  /** `x` of the identity that signs now. @throws Failure `forbidden` before the first publication */
+  async signerOf({ uid, clientId }: Grant): Promise<string> {
+    const standing = await this.standing(uid, clientId);
+    if (!standing) throw new Failure('forbidden', 'Publish your own keys in this app first.');
+    return reopenKeyList(standing.skl).signer;
   }
 
-  private newest(uid: string, clientId: string): Promise<KeyListEntity | null> {
-    return this.lists.findOne({ where: { uid, clientId }, order: { ver: 'DESC' } });
+  /** `x` of the identity that signed a list which stands. */
+  signerIn(skl: string): string {
+    return reopenKeyList(skl).signer;
+  }
+
+  /** What objects that the caller signs have to say. */
+  async placeOf({ uid, clientId }: Grant): Promise<Place> {
+    return { realm: await this.settings.realm(), uid, clientId, now: this.clock.seconds() };
+  }
+
+  private async standing(uid: string, clientId: string): Promise<Standing | undefined> {
+    const [row] = await this.db.query<Standing[]>(
+      `SELECT m.ver, m.etag, m.revocations, m.discoverable, l.skl, l.wrapped
+         FROM key_member m JOIN key_list l USING (uid, client_id, ver)
+        WHERE m.uid = $1 AND m.client_id = $2`,
+      [uid, clientId],
+    );
+    return row;
+  }
+
+  /**
+   * So many changes in so much time; the lists themselves are what is counted.
+   *
+   * @throws Failure `too-many-requests`
+   */
+  private async expectLeisure(uid: string, clientId: string): Promise<void> {
+    for (const name of ['key-burst.account', 'key-change.account'] satisfies BudgetName[]) {
+      const budget = this.config.limits.budgets[name];
+      if (!budget) continue;
+      const [nth] = await this.db.query<{ at: Date }[]>(
+        `SELECT published_at AS at FROM key_list WHERE uid = $1 AND client_id = $2
+          ORDER BY ver DESC OFFSET $3 LIMIT 1`,
+        [uid, clientId, budget.count - 1],
+      );
+      const free = nth ? nth.at.getTime() / 1000 + budget.seconds : 0;
+      const wait = Math.ceil(free - this.clock.now().getTime() / 1000);
+      if (wait > 0) throw tooMany('The keys were changed too often.', wait);
+    }
+  }
+
+  /** RFC 9470: the app asks for a new sign-in, and comes back. */
+  private expectFreshSignIn({ authTime }: Grant): void {
+    if (authTime !== undefined && authTime > this.clock.seconds() - STEP_UP_SECONDS) return;
+    throw new Failure('step-up-required', 'Sign in again: only then an identity is made anew.', {
+      headers: {
+        'www-authenticate': `Bearer error="insufficient_user_authentication", max_age="${STEP_UP_SECONDS}"`,
+      },
+    });
   }
 }
 
-const absent = () => new Failure('not-found', 'There are no such keys in this app.');
+/** @param seconds - until it may be tried again */
+export const tooMany = (why: string, seconds: number): Failure =>
+  new Failure('too-many-requests', `${why} Try again in ${seconds} seconds.`, {
+    headers: { 'retry-after': String(seconds) },
+    extra: { retryAfter: seconds },
+  });
 
-/** `"<version>-<12 bytes of the list's SHA-256>"` */
-const etagOf = (ver: number, skl: string): string =>
-  `"${ver}-${createHash('sha256').update(skl).digest().subarray(0, 12).toString('base64url')}"`;
+const REVOCATION_TRIES = 5;
+const NO_REVOCATION = 'That revokes no key.';
+/** So that of nobody as much is checked as of somebody. */
+const NOBODYS = {
+  list: { keys: [] as KeyList['keys'] },
+  signer: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo', // RFC 8037 A.2
+};
+
+const absent = () => new Failure('not-found', 'There are no such keys in this app.');
+const replaced = () => new Failure('precondition-failed', 'Another list stands.');
+
+const FIRST = `
+  WITH one AS (
+    INSERT INTO key_member (uid, client_id, ver, etag) VALUES ($1, $2, $3, $4)
+        ON CONFLICT DO NOTHING RETURNING uid, client_id, ver)
+  INSERT INTO key_list (uid, client_id, ver, skl, wrapped, published_at)
+  SELECT uid, client_id, ver, $5, $6, $7 FROM one RETURNING ver`;
+
+/** Of two at once, the second waits for the first, and then finds another entity tag. */
+const NEXT = `
+  WITH one AS (
+    UPDATE key_member SET ver = $3, etag = $4, revocations = NULL, changed_at = clock_timestamp()
+     WHERE uid = $1 AND client_id = $2 AND etag = $8 RETURNING uid, client_id, ver)
+  INSERT INTO key_list (uid, client_id, ver, skl, wrapped, published_at)
+  SELECT uid, client_id, ver, $5, $6, $7 FROM one RETURNING ver`;

@@ -26,6 +26,9 @@ const kinds = {
   unblock: ['guess.client', 'guess.pair'],
   // Who types a device's code and has not said who he is.
   'guess-by-stranger': ['guess.client'],
+  // `client` is who claims, `account` is whose package.
+  'package-claim': ['package-claim.pair'],
+  revocation: ['revocation.client'],
   authorize: ['authorize.account'],
   device: ['device.client'],
   pairing: ['pairing.client'],

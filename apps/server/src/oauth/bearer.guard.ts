@@ -29,6 +29,8 @@ export interface Grant {
   audience: string;
   /** When the account's authentication last changed, in milliseconds; undefined when unknown. */
   generation?: number | undefined;
+  /** When the user last proved who he is, in seconds since 1970; undefined when unknown. */
+  authTime?: number | undefined;
 }
 
 /**
@@ -53,20 +55,17 @@ export class BearerStrategy extends PassportStrategy(Strategy, 'bearer') {
       throw refusal('A token is needed in the Authorization header.', NO_TOKEN);
     }
     const isBound = scheme.toLowerCase() === 'dpop';
-    const payload = await (isBound ? this.findBound(token, request) : this.find(token));
+    const payload = await (isBound ? this.findBound(token, request) : this.find(token, request));
     const { accountId, clientId, scope, aud, extra } = payload;
     return {
       ...{ uid: accountId, clientId, scopes: scope?.split(' ') ?? [], audience: aud ?? '' },
       generation: extra?.['fxa-generation'],
+      authTime: extra?.auth_time,
     };
   }
 
-  /** One statement: a revoked grant took its tokens along, by the foreign key. */
-  private async find(token: string): Promise<TokenPayload> {
-    const [row] = await runNamed<{ payload: TokenPayload }>(this.db, {
-      ...{ name: 'bearer', text: `SELECT payload ${LIVE}` },
-      values: [hashOf(token), this.clock.now()],
-    });
+  private async find(token: string, request: FastifyRequest): Promise<TokenPayload> {
+    const row = await this.read([hashOf(token), this.clock.now()], request);
     if (!row) throw unknownToken('Bearer error="invalid_token"');
     // RFC 9449 §7.2: who stole it has no key.
     if (row.payload.jkt !== undefined) {
@@ -74,6 +73,14 @@ export class BearerStrategy extends PassportStrategy(Strategy, 'bearer') {
     }
     return row.payload;
   }
+
+  /** One statement: a revoked grant took its tokens along, by the foreign key. */
+  protected readonly read: ReadToken = async (values) => {
+    const [row] = await runNamed<{ payload: TokenPayload }>(this.db, {
+      ...{ name: 'bearer', text: `SELECT payload ${LIVE_TOKEN}`, values: [...values] },
+    });
+    return row;
+  };
 
   /** One statement as well: it writes the proof down, so that no process takes it a second time. */
   private async findBound(token: string, request: FastifyRequest): Promise<TokenPayload> {
@@ -95,26 +102,39 @@ export class BearerStrategy extends PassportStrategy(Strategy, 'bearer') {
   }
 }
 
-const LIVE = `
+/** $1 the token's hash, $2 now */
+export const LIVE_TOKEN = `
   FROM oidc
  WHERE model = 'AccessToken' AND id = $1 AND grant_id IS NOT NULL AND expires_at > $2`;
 /** Only where there is such a token: strangers cannot fill the table. */
 const BOUND = `
-  WITH found AS MATERIALIZED (SELECT payload ${LIVE} AND payload->>'jkt' = $3),
+  WITH found AS MATERIALIZED (SELECT payload ${LIVE_TOKEN} AND payload->>'jkt' = $3),
        fresh AS (
          INSERT INTO oidc (model, id, expires_at, payload)
          SELECT 'ReplayDetection', $4, $5::timestamptz, '{}' FROM found
              ON CONFLICT DO NOTHING RETURNING id)
   SELECT payload, EXISTS (SELECT FROM fresh) AS "isFresh" FROM found`;
 
-interface TokenPayload {
+/**
+ * Reads a token. Whoever extends {@link BearerStrategy} can have more of what the request is about
+ * read by the same statement.
+ *
+ * @param values - of {@link LIVE_TOKEN}
+ */
+export type ReadToken = (
+  values: readonly [id: string, now: Date],
+  request: FastifyRequest,
+) => Promise<{ payload: TokenPayload } | undefined>;
+
+/** What is kept of a token. */
+export interface TokenPayload {
   accountId: string;
   clientId: string;
   scope?: string;
   aud?: string;
   /** The thumbprint of the key that it is bound to. */
   jkt?: string;
-  extra?: { 'fxa-generation'?: number };
+  extra?: { 'fxa-generation'?: number; auth_time?: number };
 }
 
 /** Without a token there is no error to name (RFC 6750 §3.1). */
@@ -130,7 +150,7 @@ const REQUIRES = 'requires';
 
 /** Refuses a token that was issued for another API, or without one of the scopes asked for. */
 @Injectable()
-class BearerGuard extends StrategyGuard {
+export class BearerGuard extends StrategyGuard {
   constructor(
     strategy: BearerStrategy,
     private readonly reflector: Reflector,
@@ -160,9 +180,13 @@ class BearerGuard extends StrategyGuard {
   }
 }
 
+/** What {@link Requires} says to another guard that extends {@link BearerGuard}. */
+export const RequiresOf = (api: Api, ...scopes: ApiScope[]) =>
+  SetMetadata(REQUIRES, { api, scopes });
+
 /** A bearer token for this API, holding at least one of the scopes. */
 export const Requires = (api: Api, ...scopes: ApiScope[]) =>
-  applyDecorators(SetMetadata(REQUIRES, { api, scopes }), UseGuards(BearerGuard));
+  applyDecorators(RequiresOf(api, ...scopes), UseGuards(BearerGuard));
 
 /** The {@link Grant} of a request that {@link Requires} let through. */
 export const Caller = createParamDecorator(

@@ -9,8 +9,8 @@ export interface Budget {
 /**
  * What may be done how often, by `<what>.<counted on>`: on the `client` (an IPv4 address, or an IPv6
  * network of /64), on the `account` (a uid, or an address whether or not somebody has it), or on the
- * `pair` of both. Roomy for a household behind one address, and for a hundred people who come by
- * and by.
+ * `pair` of both; on an `app`, for all of its users. Roomy for a household behind one address, and for
+ * a hundred people who come by and by.
  */
 const defaults = {
   'sign-up.client': { count: 30, seconds: 3600 },
@@ -32,6 +32,14 @@ const defaults = {
   'authorize.account': { count: 300, seconds: 3600 },
   'device.client': { count: 120, seconds: 3600 },
   'pairing.client': { count: 60, seconds: 3600 },
+  // Key Service, by user and app. What costs how much is said in docs/protocol/keys.md.
+  'key-burst.account': { count: 1, seconds: 60 },
+  'key-change.account': { count: 50, seconds: 86_400 },
+  'look-up-burst.account': { count: 10, seconds: 60 },
+  'look-up.account': { count: 200, seconds: 86_400 },
+  'look-up.app': { count: 5000, seconds: 86_400 },
+  'package-claim.pair': { count: 10, seconds: 86_400 },
+  'revocation.client': { count: 30, seconds: 3600 },
 } as const satisfies Record<string, Budget>;
 
 /** `<what>.<counted on>` */

@@ -1,0 +1,136 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
+import {
+  type Discovered,
+  Failure,
+  type Found,
+  type PublicKeys,
+  type TokenRevocation,
+} from '#lib/protocol';
+import type { Grant } from '../oauth/bearer.guard.ts';
+import { runNamed } from '../platform/named-statement.ts';
+import { SettingsService } from '../platform/settings.service.ts';
+import { beside, type Tagged } from './etag.ts';
+import { LookUpBudgetService } from './look-up-budget.service.ts';
+
+/** What a look-up sees of one target; nothing of who is absent, hidden or not verified. */
+interface Seen {
+  isMember: boolean;
+  target: string;
+  countedIn: number | null;
+  uid: string | null;
+  skl: string;
+  etag: string;
+  revocations: TokenRevocation[] | null;
+}
+
+/**
+ * Finds people for other users of the same app. Absent, hidden and unverified are answered by the
+ * same statements, in the same words.
+ */
+@Injectable()
+export class DirectoryService {
+  constructor(
+    @InjectDataSource() private readonly db: DataSource,
+    private readonly settings: SettingsService,
+    private readonly budget: LookUpBudgetService,
+  ) {}
+
+  /**
+   * What another user publishes in the caller's app.
+   *
+   * @throws Failure `forbidden` to a caller without keys of their own, `not-found`, `too-many-requests`
+   */
+  async of(uid: string, caller: Grant): Promise<Tagged<PublicKeys>> {
+    const [seen] = await this.look(caller, [uid]);
+    if (!seen || seen.uid === null) {
+      throw new Failure('not-found', 'There are no such keys in this app.');
+    }
+    const { skl, etag, revocations } = seen;
+    return { body: { uid, skl, ...beside(revocations) }, etag };
+  }
+
+  /**
+   * The same of several: one answer per user, in that order.
+   *
+   * @throws Failure as {@link of}, but for `not-found`
+   */
+  async lookUp(uids: readonly string[], caller: Grant): Promise<Discovered> {
+    return { results: (await this.look(caller, uids)).map(found) };
+  }
+
+  /**
+   * Looks people up by verified address: one answer per address, in that order.
+   *
+   * @throws Failure as {@link lookUp}
+   */
+  async discover(emails: readonly string[], caller: Grant): Promise<Discovered> {
+    const key = await this.settings.getOrMake('look-up-key', () =>
+      randomBytes(32).toString('base64url'),
+    );
+    const addresses = emails.map((email) => email.toLowerCase());
+    const hashes = addresses.map((address) =>
+      createHmac('sha256', key).update(address).digest('base64url'),
+    );
+    const { uid, clientId } = caller;
+    const seen = await runNamed<Seen>(this.db, {
+      ...{ name: 'key-discover', text: DISCOVER },
+      values: [uid, clientId, addresses, hashes],
+    });
+    await this.charge(caller, seen);
+    return { results: seen.map(found) };
+  }
+
+  private async look(caller: Grant, uids: readonly string[]): Promise<Seen[]> {
+    const { uid, clientId } = caller;
+    const seen = await runNamed<Seen>(this.db, {
+      ...{ name: 'key-look-up', text: LOOK_UP },
+      values: [uid, clientId, uids],
+    });
+    await this.charge(caller, seen);
+    return seen;
+  }
+
+  /** Only who can be found may look: nobody watches an app from outside. */
+  private charge(caller: Grant, seen: readonly Seen[]): Promise<void> {
+    if (seen[0]?.isMember !== true) {
+      throw new Failure('forbidden', 'Publish your own keys in this app first.');
+    }
+    const targets = seen.map(({ target, uid, countedIn }) => ({
+      ...{ target, isFound: uid !== null, countedIn },
+    }));
+    return this.budget.charge(caller, targets);
+  }
+}
+
+function found({ uid, skl, revocations }: Seen): Found {
+  return uid === null ? { found: false } : { found: true, uid, skl, ...beside(revocations) };
+}
+
+const COLUMNS = `
+  EXISTS (SELECT FROM key_member me WHERE me.uid = $1 AND me.client_id = $2) AS "isMember",
+  m.uid, m.etag, m.revocations, l.skl, c.counted_in AS "countedIn"`;
+const isSeen = (uid: string) => `
+  LEFT JOIN key_member m ON m.uid = ${uid} AND m.client_id = $2
+        AND (m.uid = $1 OR m.discoverable = 'app' AND a.verified_at IS NOT NULL)
+  LEFT JOIN key_list l ON l.uid = m.uid AND l.client_id = m.client_id AND l.ver = m.ver`;
+const contact = (target: string) => `
+  LEFT JOIN key_contact c ON c.uid = $1 AND c.client_id = $2 AND c.target = ${target}`;
+
+/** $1 who asks, $2 in which app, $3 for whom */
+const LOOK_UP = `
+  SELECT t.uid AS target, ${COLUMNS}
+    FROM unnest($3::text[]) WITH ORDINALITY AS t (uid, n)
+    LEFT JOIN account a ON a.uid = t.uid
+    ${isSeen('t.uid')} ${contact('t.uid')}
+   ORDER BY t.n`;
+
+/** $1 who asks, $2 in which app, $3 for what addresses, in lower case, $4 their hashes */
+const DISCOVER = `
+  SELECT coalesce(m.uid, t.hash) AS target, ${COLUMNS}
+    FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS t (email, hash, n)
+    LEFT JOIN account a ON a.normal_email = t.email AND a.verified_at IS NOT NULL
+    ${isSeen('a.uid')} ${contact('coalesce(m.uid, t.hash)')}
+   ORDER BY t.n`;
