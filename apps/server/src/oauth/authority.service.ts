@@ -21,6 +21,7 @@ import { oauthError } from './oauth-error.ts';
 import { adapters } from './oidc.adapter.ts';
 import { makeProvider } from './provider.ts';
 import { audiencesOf } from './resources.ts';
+import { publicKeys } from './signing-keys.ts';
 import { hashOf } from './token-hash.ts';
 
 /** For who signed out while a request was under way. */
@@ -59,14 +60,15 @@ export class AuthorityService implements OnModuleDestroy {
   async start(): Promise<void> {
     await this.clients.seed();
     const jwks = JSON.parse(await this.settings.getOrMake('oidc-jwks', makeJwks)) as JWKS;
-    this.keys = jwks.keys.map(publicPart);
+    this.keys = publicKeys(jwks).keys;
     const cookieKey = await this.settings.getOrMake('oidc-cookie-key', () =>
       randomBytes(32).toString('base64url'),
     );
     const provider = makeProvider({
       issuer: this.config.publicUrl.origin,
-      adapter: adapters(this.db, this.clock, this.clients),
+      adapterOf: adapters(this.db, this.clock, this.clients),
       jwks,
+      clock: this.clock,
       cookieKeys: [cookieKey],
       profile: (uid) => this.accounts.profile(uid),
       takeKeys: (grantId) => this.takeKeys(grantId),
@@ -261,11 +263,6 @@ export class AuthorityService implements OnModuleDestroy {
 /** Whether a foreign key refused a row, because the session that it names is gone. */
 const isWithoutSession = (error: unknown) =>
   error instanceof QueryFailedError && (error.driverError as { code?: string }).code === '23503';
-
-function publicPart(jwk: object): object {
-  const { kty, crv, x, y, alg, use, kid } = jwk as Record<string, unknown>;
-  return { kty, crv, x, y, alg, use, kid };
-}
 
 /** One ES256 key; a later one is put before it, and both are published. */
 function makeJwks(): string {

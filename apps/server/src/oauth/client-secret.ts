@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { hashOf } from './token-hash.ts';
 
 /** What the server keeps of an app's secret. */
@@ -16,4 +16,19 @@ export const OLD_SECRET_SECONDS = 86_400;
 export function makeClientSecret(): { secret: string; stored: StoredSecret } {
   const secret = randomBytes(32).toString('base64url');
   return { secret, stored: { sha256: hashOf(secret) } };
+}
+
+/** @param now - seconds since 1970 */
+export function matchesSecret(
+  stored: readonly StoredSecret[],
+  secret: string,
+  now: number,
+): boolean {
+  const given = Buffer.from(hashOf(secret));
+  return stored
+    .filter(({ expires_at: until = Infinity }) => until > now)
+    .some(({ sha256 }) => {
+      const known = Buffer.from(sha256);
+      return known.length === given.length && timingSafeEqual(known, given);
+    });
 }

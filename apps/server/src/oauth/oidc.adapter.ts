@@ -177,7 +177,11 @@ class ClientAdapter implements Adapter {
   constructor(private readonly clients: ClientsService) {}
 
   async find(id: string): Promise<AdapterPayload | undefined> {
-    return (await this.clients.findWithSecret(id)) as AdapterPayload | undefined;
+    const found = await this.clients.findWithSecret(id);
+    if (!found) return undefined;
+    const isPublic = found.token_endpoint_auth_method === 'none';
+    // The provider wants a secret to be there; what it is compared with are `client_secrets`.
+    return { ...found, ...(!isPublic && { client_secret: 'hashed' }) } as AdapterPayload;
   }
 
   upsert = refuse;

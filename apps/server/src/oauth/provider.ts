@@ -1,17 +1,15 @@
-import type {
-  AdapterFactory,
-  Client,
-  Configuration,
-  JWKS,
-  KoaContextWithOIDC,
-} from 'oidc-provider';
+import type { Adapter, Client, Configuration, JWKS, KoaContextWithOIDC } from 'oidc-provider';
 import { apiByScope, APP_KEY, NEW_SESSION, OLD_SYNC } from '#lib/protocol';
+import type { Clock } from '../platform/clock.ts';
 import { escapeHtml, page, PAGE_POLICY } from '../platform/html.ts';
+import { matchesSecret, type StoredSecret } from './client-secret.ts';
 import { DPOP_ALGS } from './dpop-proof.ts';
 import { visitorOf } from '../platform/visitor.ts';
 import { POLL_SECONDS } from './device-codes.service.ts';
 import { errors, interactionPolicy, Provider } from './oidc-provider.ts';
+import { apiOfApp, isJwt, keepJwt, mayIntrospect, takeJwts } from './jwt-access-tokens.ts';
 import { isKeysJwk } from './keys-jwk.ts';
+import { publicKeys } from './signing-keys.ts';
 import { ACCESS_TOKEN_SECONDS, audiencesOf, resourceServer } from './resources.ts';
 
 const DAY = 86_400;
@@ -22,8 +20,9 @@ const DEVICE_PAGE = '/device';
 /** What the provider needs of the rest of the server. */
 export interface ProviderParts {
   issuer: string;
-  adapter: AdapterFactory;
+  adapterOf: (model: string) => Adapter;
   jwks: JWKS;
+  clock: Clock;
   /** Sign the cookies of the browser that asks; the newest comes first. */
   cookieKeys: string[];
   /** An account's claims; undefined when it is gone. */
@@ -56,10 +55,11 @@ const paths = {
  * authorization, the audiences, the delivery of keys, and grants that end with the session.
  */
 export function makeProvider(parts: ProviderParts): Provider {
+  const { adapterOf, clock } = parts;
   const routes = Object.entries(paths).map(([name, path]) => [name, `/oauth2/${path}`] as const);
   const device = { code_verification: DEVICE_PAGE };
   const configuration: Configuration = {
-    adapter: parts.adapter,
+    adapter: adapterOf,
     jwks: parts.jwks,
     cookies: { keys: parts.cookieKeys, short: { sameSite: 'lax' }, long: { sameSite: 'lax' } },
     routes: { ...Object.fromEntries(routes), ...device },
@@ -77,7 +77,7 @@ export function makeProvider(parts: ProviderParts): Provider {
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     enabledJWA: { idTokenSigningAlgValues: ['ES256'], dPoPSigningAlgValues: DPOP_ALGS },
     acceptQueryParamAccessTokens: false,
-    clientAuthMethods: ['none'],
+    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post'],
     allowOmittingSingleRegisteredRedirectUri: true,
     ttl: {
       AccessToken: (_ctx, { resourceServer }) =>
@@ -90,7 +90,7 @@ export function makeProvider(parts: ProviderParts): Provider {
       RefreshToken: 365 * DAY,
       Grant: 400 * DAY, // outlives every refresh token under it
     },
-    extraClientMetadata: { properties: ['trusted'] },
+    extraClientMetadata: { properties: ['trusted', 'resources', 'client_secrets'] },
     // A browser that lost the answer of a rotation would be signed out.
     rotateRefreshToken: ({ oidc }) => !isTrusted(oidc.client),
     issueRefreshToken: (_ctx, client, code) =>
@@ -111,6 +111,7 @@ export function makeProvider(parts: ProviderParts): Provider {
     interactions: { policy: policy(), url: (_ctx, { uid }) => `/oauth2/interaction/${uid}` },
     // A token that is older than the password is told from others by it: the token server does.
     extraTokenClaims: async (_ctx, token) => {
+      if (isJwt(token)) return undefined;
       const account = 'accountId' in token ? await parts.profile(token.accountId) : undefined;
       return account && { 'fxa-generation': account.generation };
     },
@@ -126,6 +127,13 @@ export function makeProvider(parts: ProviderParts): Provider {
           }),
         }
       );
+    },
+    formats: {
+      customizers: {
+        jwt: async (_ctx, token) => {
+          if (token.kind === 'AccessToken') await keepJwt(adapterOf('AccessToken'), token);
+        },
+      },
     },
     renderError: (ctx, { error, error_description: description }) => {
       ctx.type = 'html';
@@ -148,7 +156,7 @@ export function makeProvider(parts: ProviderParts): Provider {
       },
       introspection: {
         enabled: true,
-        allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
+        allowedPolicy: (_ctx, client, token) => mayIntrospect(client, token),
       },
       revocation: {
         enabled: true,
@@ -163,8 +171,8 @@ export function makeProvider(parts: ProviderParts): Provider {
           return known.length === 1 ? known[0] : known.length === 0 ? undefined : known;
         },
         useGrantedResource: () => true,
-        getResourceServerInfo: (_ctx, audience) => {
-          const found = resourceServer(audience);
+        getResourceServerInfo: (_ctx, audience, client) => {
+          const found = resourceServer(audience) ?? apiOfApp(audience, client);
           if (!found) throw new errors.InvalidTarget();
           return found;
         },
@@ -173,6 +181,11 @@ export function makeProvider(parts: ProviderParts): Provider {
   };
   const provider = new Provider(parts.issuer, configuration);
   provider.proxy = true; // X-Forwarded-Proto is set by our mount, from PUBLIC_URL
+  provider.Client.prototype.compareClientSecret = function (secret) {
+    const stored = this['client_secrets'] as StoredSecret[] | undefined;
+    return matchesSecret(stored ?? [], secret, clock.seconds());
+  };
+  provider.use(takeJwts(parts.issuer, publicKeys(parts.jwks), clock));
   provider.use(async (ctx, next) => {
     await next();
     await complete(ctx as KoaContextWithOIDC, parts);
