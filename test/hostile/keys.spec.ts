@@ -173,7 +173,9 @@ describe('a server that lies about keys', () => {
       ['names a key twice', ({ keys }) => ({ keys: [...keys, ...keys] })],
       [
         'has no active key',
-        ({ keys }) => ({ keys: keys.map((key) => ({ ...key, st: 'revoked' })) }),
+        ({ keys }) => ({
+          keys: keys.map(({ kid, alg, wsha }) => ({ kid, alg, wsha, st: 'revoked', rev: 1 })),
+        }),
       ],
     ];
     it.each(odd)('is refused when a list %s, though its owner signed it', async (_, change) => {
@@ -204,6 +206,7 @@ describe('a server that lies about keys', () => {
           return known;
         },
         update: pins.update.bind(pins),
+        all: pins.all.bind(pins),
       };
       const lookUp = () => new Keys(alice.device.app, store).lookUp(bobsUid());
       const both = await Promise.allSettled([lookUp(), lookUp()]);
@@ -223,10 +226,11 @@ describe('a server that lies about keys', () => {
     /** What the server answers for a list of Alice’s, signed by her, that commits to this wrapped key. */
     async function answer(wrapped: string, change: Partial<KeyList> = {}) {
       const { list: own, publicJwk } = await alice.device.keys.own();
-      const keys: KeyList['keys'] = [{ ...publicJwk, st: 'active', wsha: hashOf(wrapped) }];
+      const since = change.ver ?? 1;
+      const keys: KeyList['keys'] = [{ ...publicJwk, st: 'active', since, wsha: hashOf(wrapped) }];
       const identity = await identityOf(alice.device);
       const skl = await identity.sign(KEY_LIST_TYPE, { ...own, keys, ...change });
-      return { skl, wrapped: { [publicJwk.kid]: wrapped } };
+      return { skl, wrapped: { [publicJwk.kid]: wrapped }, settings: { discoverable: 'app' } };
     }
 
     /** Alice’s private key, wrapped under her kBr for this place. */
@@ -284,9 +288,9 @@ describe('a server that lies about keys', () => {
     const SCOPED = /\/account\/scoped-key-data$/;
     const LOGIN = /\/account\/login$/;
     it.each([
-      ['secret', 'KEY_LIST_INVALID', SCOPED, { keyRotationSecret: 'f'.repeat(64) }],
+      ['secret', 'KEY_GENERATION_MISMATCH', SCOPED, { keyRotationSecret: 'f'.repeat(64) }],
       ['time', 'KEY_GENERATION_MISMATCH', SCOPED, { keyRotationTimestamp: 1_000_000 }],
-      ['uid', 'KEY_LIST_INVALID', LOGIN, { uid: '0'.repeat(32) }],
+      ['uid', 'KEY_GENERATION_MISMATCH', LOGIN, { uid: '0'.repeat(32) }],
     ] as const)(
       'is refused when a new device derived another kBr, by a wrong %s',
       async (_, code, path, wrong) => {
@@ -309,7 +313,7 @@ describe('a server that lies about keys', () => {
         return { bundle: toHex(bundleKeys(bundleKey, randomBytes(32), randomBytes(32))) };
       });
       const { keys } = await alice.person.anotherDevice();
-      await expect(keys.publish()).rejects.toMatchObject(refusal('KEY_LIST_INVALID'));
+      await expect(keys.publish()).rejects.toMatchObject(refusal('KEY_GENERATION_MISMATCH'));
     });
 
     it('is not published again under another kBr by a device that remembers the first one', async () => {

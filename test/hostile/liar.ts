@@ -23,14 +23,19 @@ export class Liar {
       this.ambush = undefined;
       await strike(pathname);
     }
-    const response = await fetch(input, init);
     const lie = this.lies.find(
       ({ method, path }) => method === (init?.method ?? 'GET') && path.test(pathname),
     );
-    if (!lie) return response;
+    if (!lie) return fetch(input, init);
+    // A lie needs a whole answer, not a word that nothing changed.
+    const asked = new Headers(init?.headers);
+    asked.delete('if-none-match');
+    const response = await fetch(input, { ...init, headers: asked });
     const body = await lie.tell(Buffer.from(await response.arrayBuffer()));
-    const headers = new Headers({ ...Object.fromEntries(response.headers), ...lie.headers });
+    const headers = new Headers(response.headers);
     headers.delete('content-length');
+    headers.delete('etag');
+    for (const [name, value] of Object.entries(lie.headers ?? {})) headers.set(name, value);
     return new Response(body, { status: lie.status ?? response.status, headers });
   };
 

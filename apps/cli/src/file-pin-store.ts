@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { type Pin, type PinKey, pinName, type PinStore } from '#lib/client';
+import { Pin, type PinKey, pinName, pinsOf, type PinStore } from '#lib/client';
 import { locked } from './file-lock.ts';
 import {
   configFolder,
@@ -12,16 +12,7 @@ import {
 const Memory = z.object({
   /** The realm of each server, by address, since the first contact. */
   realms: z.record(z.string(), z.string()).default({}),
-  pins: z
-    .record(
-      z.string(),
-      z.object({
-        identity: z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string() }),
-        version: z.number(),
-        list: z.string(),
-      }),
-    )
-    .default({}),
+  pins: z.record(z.string(), Pin).default({}),
 });
 type Memory = z.infer<typeof Memory>;
 
@@ -45,6 +36,10 @@ export class FilePinStore implements PinStore {
       memory.pins[pinName(key)] = pin;
       return true;
     });
+  }
+
+  async all(place: Omit<PinKey, 'uid'>): Promise<{ uid: string; pin: Pin }[]> {
+    return pinsOf(Object.entries((await this.#read()).pins), place);
   }
 
   /** Tells whether the server at this address always had this realm; the first one is remembered. */

@@ -1,255 +1,344 @@
 import {
-  CryptoRefusal,
-  deriveIdentity,
-  type EncryptionPrivateJwk,
+  type EncryptionAlgorithm,
   type EncryptionPublicJwk,
-  generateEncryptionKey,
-  type Identity,
-  type IdentityJwk,
-  readSigner,
-  unwrapPrivateKey,
-  wrapPrivateKey,
+  deriveIdentity,
+  type KeyWithId,
+  readRevocation,
+  signRevocation,
+  writeRevocation,
 } from '#lib/crypto';
-import {
-  Discovered,
-  KEY_LIST_LIFE_SECONDS_MAX,
-  KEY_LIST_TYPE,
-  type KeyList,
-  OwnKeys,
-  PublicKeys,
-  type PublishKeys,
-} from '#lib/protocol';
-import type { App } from './app.ts';
+import { KEY_SETTINGS_TYPE, type KeySettingsNow, OwnKeys, type PublishKeys } from '#lib/protocol';
+import type { z } from 'zod';
+import { type Audit, auditKeys } from './key-audit.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
-import { publicKeyOf, textHash, verifyKeyList } from './key-list.ts';
-import type { Pin, PinKey, PinStore } from './pin-store.ts';
+import type { Contact, KeyHolder } from './contact.ts';
+import { Contacts, type Watched } from './contacts.ts';
+import type { Ask } from './http.ts';
+import {
+  type Fate,
+  firstList,
+  linkedList,
+  nextList,
+  type Publisher,
+  resetList,
+  type RevocationReason,
+} from './key-draft.ts';
+import { type HistoryEntry, readHistory } from './key-history.ts';
+import { type CheckedList, openKeyList } from './key-list.ts';
+import { claimPackage, type OwnPackage, publishPackages } from './key-packages.ts';
+import { checkOwn, openOwn, type OwnPair, type OwnPlace } from './own-keys.ts';
+import { followPin } from './pin-rules.ts';
+import type { PinStore } from './pin-store.ts';
+import type { Server } from './server.ts';
 
-/** One's own keys, opened. */
-export interface OwnPair {
-  list: KeyList;
-  identity: Identity;
-  publicJwk: EncryptionPublicJwk;
-  privateJwk: EncryptionPrivateJwk;
+/** How an app wants its keys. */
+export interface KeysOptions {
+  /** Publishes an X-Wing key beside the one of X25519, which senders prefer. */
+  hybrid?: boolean;
+  /** How long, in seconds, what a server said of somebody is good without asking again; 300 at most. */
+  freshForSeconds?: number;
 }
 
-/** Somebody else, as far as their key list proves. */
-export interface Contact {
-  uid: string;
-  identity: IdentityJwk;
-  /** The version of the list that holds the key. */
-  version: number;
-  publicJwk: EncryptionPublicJwk;
-  /** Whether the identity was pinned just now: nobody has compared it with its owner yet. */
-  isNew: boolean;
-}
+const ME = '/keys/v1/me';
+/** How often a change is made anew when another device was faster. */
+const TRIES = 3;
+const FRESH_SECONDS_MAX = 300;
 
 /**
  * One's own published keys, and those of others. The server is asked for both and believed in neither: own
  * lists are checked under the identity that kBr gives, others' under the identity pinned at first contact.
  *
- * @see keys.md §3.1–3.6; docs/protocol/keys.md
+ * @see keys.md §3.1–3.8; docs/protocol/keys.md
  */
 export class Keys {
-  readonly #app: App;
+  /** People: look-ups, safety numbers, changes. */
+  readonly contacts: Contacts;
+  readonly #app: KeyHolder;
   readonly #pins: PinStore;
-  #own: Promise<OwnPair> | undefined;
+  readonly #algorithms: readonly EncryptionAlgorithm[];
+  readonly #freshForSeconds: number;
+  #own: { state: Promise<OwnState>; at: number } | undefined;
 
-  constructor(app: App, pins: PinStore) {
+  constructor(app: KeyHolder, pins: PinStore, options: KeysOptions = {}) {
     this.#app = app;
     this.#pins = pins;
+    this.#algorithms = options.hybrid === true ? ['HPKE-4-KE', 'HPKE-11-KE'] : ['HPKE-4-KE'];
+    this.#freshForSeconds = Math.min(options.freshForSeconds ?? Infinity, FRESH_SECONDS_MAX);
+    this.contacts = new Contacts(app, pins, this.#freshForSeconds);
   }
 
   /**
-   * Publishes version 1, with a new X25519 pair. When another device was faster, its pair is used. A device that
+   * Publishes version 1, with a new pair. When another device was faster, its pair is used. A device that
    * remembers a list of its own publishes nothing, whatever the server says.
    *
    * @returns the pair that stands
    * @throws IntegrityError as `own`
    */
   async publish(): Promise<OwnPair> {
-    const { uid, clientId, kBr, server } = this.#app;
-    const identity = await deriveIdentity(kBr.k);
-    const owner: PinKey = { realm: server.realm, uid, clientId };
-    if (await this.#pins.get(owner)) {
-      this.#own = undefined;
-      return this.own();
+    if (!(await this.#pins.get(this.#place))) {
+      const first = await firstList(await this.#publisher(), this.#algorithms);
+      await this.#put(first, { 'if-none-match': '*' });
     }
-    const { publicJwk, privateJwk } = await generateEncryptionKey();
-    const context = { realm: server.realm, uid, clientId, kid: publicJwk.kid, version: 1 };
-    const wrapped = await wrapPrivateKey({ privateJwk, kBr, context });
-    const now = server.seconds();
-    const list: KeyList = {
-      v: 1,
-      iss: server.realm,
-      sub: uid,
-      cid: clientId,
-      ver: 1,
-      prev: null,
-      iat: now,
-      exp: now + KEY_LIST_LIFE_SECONDS_MAX,
-      kbr: kBr.kid,
-      keys: [{ ...publicJwk, st: 'active', wsha: textHash(wrapped) }],
-    };
-    const skl = await identity.sign(KEY_LIST_TYPE, list);
-    const json: PublishKeys = { skl, wrapped: { [publicJwk.kid]: wrapped } };
-    const headers = { 'if-none-match': '*' };
-    const ask = { method: 'PUT', url: '/keys/v1/me', json, headers } as const;
-    try {
-      await this.#app.tokens.bearing('keys', ask, (signed) => server.http.run(signed));
-    } catch (error) {
-      if (!(error instanceof ClientError) || error.status !== 412) throw error;
-    }
+    return this.refresh();
+  }
+
+  /**
+   * One's own pair, fetched and checked; for some minutes it is remembered. It needs no memory but kBr, so a new
+   * device can do it.
+   *
+   * @throws ClientError `not-found` before the first publication
+   * @throws IntegrityError `KEY_LIST_INVALID`, `KEY_LIST_EXPIRED`, `KEY_LIST_ROLLBACK`, `KEY_LIST_FORKED`,
+   * `KEY_DOWNGRADED`, `KEY_GENERATION_MISMATCH`, `WRAP_MISMATCH`, `DECRYPT_FAILED`
+   */
+  async own(): Promise<OwnPair> {
+    return (await this.#state()).own;
+  }
+
+  /** As `own`, but asks the server now. */
+  refresh(): Promise<OwnPair> {
     this.#own = undefined;
     return this.own();
   }
 
+  /** Publishes new keys; the ones before are retired: nobody encrypts to them, and they still open. */
+  rotate(): Promise<OwnPair> {
+    return this.#change(({ st }) => (st === 'active' ? 'retire' : undefined));
+  }
+
   /**
-   * One's own pair, fetched and checked once. It needs no memory but kBr, so a new device can do it.
+   * Revokes keys: contacts are warned and do not encrypt to them any more. An active one is replaced at once.
    *
-   * @throws ClientError `not-found` before the first publication
-   * @throws IntegrityError `KEY_LIST_INVALID`, `KEY_LIST_EXPIRED`, `KEY_LIST_ROLLBACK`,
-   * `KEY_GENERATION_MISMATCH`, `WRAP_MISMATCH`, `DECRYPT_FAILED`
+   * @param kids - all active keys unless told otherwise
+   * @throws RangeError when the list has no such key
    */
-  own(): Promise<OwnPair> {
-    const own = this.#own ?? this.#fetchOwn();
-    this.#own = own;
-    own.catch(() => {
-      if (this.#own === own) this.#own = undefined;
+  async revoke(why: RevocationReason = 'compromise', kids?: readonly string[]): Promise<OwnPair> {
+    const known = (await this.#state({ isFresh: true })).checked.list.keys.map(({ kid }) => kid);
+    const unknown = kids?.find((kid) => !known.includes(kid));
+    if (unknown !== undefined) throw new RangeError(`There is no key ${unknown}.`);
+    const fate: Fate = { revoke: why };
+    return this.#change(({ kid, st }) =>
+      (kids ? kids.includes(kid) : st === 'active') ? fate : undefined,
+    );
+  }
+
+  /**
+   * Takes over the keys of an older kBr, after the key of this app was rotated, as when a device was lost. The
+   * old identity hands over to the new one, so that contacts follow; keys in use are revoked and replaced.
+   *
+   * @param old - the kBr before
+   * @throws IntegrityError as `own`, of the old keys
+   */
+  async takeOver(old: KeyWithId, why: RevocationReason = 'compromise'): Promise<OwnPair> {
+    const place = { ...this.#place, kBr: old };
+    const { answer, etag } = await this.#fetch();
+    const checked = await checkOwn(answer, place, this.#app.server.seconds());
+    const own = await openOwn(checked, answer.wrapped, place);
+    const by = await this.#publisher();
+    const input = { why, algorithms: this.#algorithms };
+    await this.#put(await linkedList(by, { own, checked: checked.checked }, input), {
+      'if-match': etag,
     });
-    return own;
+    return this.refresh();
   }
 
   /**
-   * Looks people up by verified address. Addresses that nobody has, and people who do not use this app, are
-   * left out.
+   * Begins anew when the old kBr is lost, as after a password reset without a recovery key. Every contact is told
+   * so, as `IDENTITY_RESET`, and has to compare safety numbers again; what was encrypted to the old keys is lost.
+   * Never done silently: only when the person says so.
    *
-   * @param emails - 1 to 20
-   * @returns by the address as it was asked for
-   * @throws IntegrityError as `lookUp`
+   * @throws ClientError `step-up-required` when the sign-in is older than some minutes
    */
-  async discover(emails: readonly string[]): Promise<Map<string, Contact>> {
-    const { tokens, server } = this.#app;
-    const ask = { method: 'POST', url: '/keys/v1/discoveries', json: { emails } } as const;
-    const { results } = await tokens.bearing('keys', ask, (signed) =>
-      server.http.json(signed, Discovered),
-    );
-    const contacts = new Map<string, Contact>();
-    for (const [i, email] of emails.entries()) {
-      const { uid, skl } = results[i] ?? {};
-      if (uid !== undefined && skl !== undefined)
-        contacts.set(email, await this.#contact(uid, skl));
+  async reset(): Promise<OwnPair> {
+    const by = await this.#publisher();
+    const { answer, etag } = await this.#fetch();
+    const before = await openKeyList(answer, this.#place, {});
+    if (before.signer !== by.identity.publicJwk.x) {
+      await this.#put(await resetList(by, before, this.#algorithms), { 'if-match': etag });
     }
-    return contacts;
+    return this.refresh();
+  }
+
+  /** Makes what revokes each active key later, without any device: text for paper, by kid. */
+  async revocations(): Promise<Map<string, string>> {
+    const { own, checked } = await this.#state({ isFresh: true });
+    const texts = new Map<string, string>();
+    for (const { kid, st } of checked.list.keys) {
+      if (st !== 'active' || own.revoked.includes(kid)) continue;
+      texts.set(kid, writeRevocation(await signRevocation(own.identity, this.#place, kid)));
+    }
+    return texts;
   }
 
   /**
-   * Fetches somebody's current key.
+   * Hands in what was kept on paper; no sign-in is needed.
    *
-   * @throws ClientError `not-found` when nobody of this id uses the app
-   * @throws IntegrityError `IDENTITY_CHANGED`, `KEY_LIST_INVALID`, `KEY_LIST_EXPIRED`, `KEY_LIST_ROLLBACK`,
-   * `KEY_LIST_FORKED`
+   * @returns whose key it was
+   * @throws CryptoRefusal `revocation-malformed`
+   * @throws ClientError `invalid-revocation`
    */
-  async lookUp(uid: string): Promise<Contact> {
-    const { tokens, server } = this.#app;
-    const ask = { url: `/keys/v1/users/${uid}` };
-    const found = await tokens.bearing('keys', ask, (signed) =>
-      server.http.json(signed, PublicKeys),
-    );
-    return this.#contact(uid, found.skl);
+  static async handIn(server: Server, text: string): Promise<{ uid: string; kid: string }> {
+    const { uid, clientId: cid, kid, sig } = readRevocation(text);
+    const json = { uid, cid, kid, sig };
+    await server.http.run({ method: 'POST', url: '/keys/v1/revocations', json });
+    return { uid, kid };
   }
 
-  async #fetchOwn(): Promise<OwnPair> {
-    const { uid, clientId, kBr, server, tokens } = this.#app;
-    const identity = await deriveIdentity(kBr.k);
-    const owner: PinKey = { realm: server.realm, uid, clientId };
-    const pin = await this.#pins.get(owner);
-    if (pin && pin.identity.x !== identity.publicJwk.x) {
-      const detail = 'This device had another kBr for the app.';
-      throw new IntegrityError('KEY_GENERATION_MISMATCH', detail);
+  /** Lets the other members of the app find this person, or nobody. */
+  async setDiscoverable(discoverable: KeySettingsNow['discoverable']): Promise<void> {
+    const { identity, now, place } = await this.#publisher();
+    const { realm: iss, uid: sub, clientId: cid } = place;
+    const payload = { v: 1, iss, sub, cid, iat: now, discoverable };
+    const json = { settings: await identity.sign(KEY_SETTINGS_TYPE, payload) };
+    await this.#run({ method: 'PUT', url: `${ME}/settings`, json });
+  }
+
+  /**
+   * Every list that was ever published, oldest first, and how each came from the one before.
+   *
+   * @throws IntegrityError `KEY_LIST_FORKED` when they are no chain that ends at the current list
+   */
+  async history(): Promise<HistoryEntry[]> {
+    const { checked } = await this.#state({ isFresh: true });
+    return readHistory(this.#app, this.#place, checked);
+  }
+
+  /** Checks everything that can be checked, and says what. Lies are listed, not thrown. */
+  audit(): Promise<Audit> {
+    return auditKeys(this, { pins: this.#pins, place: this.#place });
+  }
+
+  /** Publishes keys that others use once; the caller keeps the private halves. @see key-packages.ts */
+  async publishPackages(count: number, options: { isLast?: boolean } = {}): Promise<OwnPackage[]> {
+    return publishPackages(this.#app, await this.#publisher(), { count, ...options });
+  }
+
+  /** Takes one package of somebody. @returns undefined when none is left */
+  async claimPackage(uid: string): Promise<EncryptionPublicJwk | undefined> {
+    return claimPackage(this.#app, await this.lookUp(uid));
+  }
+
+  /** As {@link Contacts.lookUp}. */
+  lookUp(uid: string): Promise<Contact> {
+    return this.contacts.lookUp(uid);
+  }
+
+  /** As {@link Contacts.discover}. */
+  discover(emails: readonly string[]): Promise<Map<string, Contact>> {
+    return this.contacts.discover(emails);
+  }
+
+  /** As {@link Contacts.changes}. */
+  changes(uids: readonly string[], since?: string): Promise<Watched> {
+    return this.contacts.changes(uids, since);
+  }
+
+  async #change(fate: (key: CheckedList['list']['keys'][number]) => Fate): Promise<OwnPair> {
+    for (let tries = 1; ; tries++) {
+      const current = await this.#state({ isFresh: true });
+      const algorithms = this.#algorithmsFrom(current.checked);
+      const next = await nextList(await this.#publisher(), current, { fate, algorithms });
+      try {
+        await this.#put(next, { 'if-match': current.etag }, { isRace: false });
+        return await this.refresh();
+      } catch (error) {
+        if (!isPrecondition(error) || tries === TRIES) throw error;
+      }
     }
-    const { skl, wrapped } = await tokens
-      .bearing('keys', { url: '/keys/v1/me' }, (signed) => server.http.json(signed, OwnKeys))
-      .catch((cause: unknown) => {
-        if (!pin || !(cause instanceof ClientError) || cause.status !== 404) throw cause;
-        const detail = 'The server denies a key list that this device has seen.';
-        throw new IntegrityError('KEY_LIST_ROLLBACK', detail, { cause });
-      });
-    const list = await verifyKeyList(skl, identity.publicJwk, owner, server.seconds());
-    await this.#remember(owner, { identity: identity.publicJwk, list, skl });
-    if (list.kbr !== kBr.kid) {
-      throw new IntegrityError('KEY_GENERATION_MISMATCH', 'The list was made under another kBr.');
-    }
-    const active = list.keys.find(({ st }) => st === 'active');
-    const wrap = active && wrapped[active.kid];
-    if (!active || wrap === undefined || textHash(wrap) !== active.wsha) {
-      throw new IntegrityError('WRAP_MISMATCH', 'The wrapped key is not the one of the list.');
-    }
-    const publicJwk = publicKeyOf(active);
-    const context = { realm: server.realm, uid, clientId, kid: active.kid, version: list.ver };
+  }
+
+  /** Who had a hybrid key keeps one, also by an app that does not ask for it. */
+  #algorithmsFrom({ list }: CheckedList): EncryptionAlgorithm[] {
+    return [...new Set([...this.#algorithms, ...list.keys.map(({ alg }) => alg)])];
+  }
+
+  get #place(): OwnPlace {
+    const { server, uid, clientId, kBr } = this.#app;
+    return { realm: server.realm, uid, clientId, kBr };
+  }
+
+  async #publisher(): Promise<Publisher> {
+    const place = this.#place;
+    return { place, identity: await deriveIdentity(place.kBr.k), now: this.#app.server.seconds() };
+  }
+
+  #state({ isFresh = false } = {}): Promise<OwnState> {
+    const now = this.#app.server.seconds();
+    const known = this.#own;
+    if (known && !isFresh && now - known.at < this.#freshForSeconds) return known.state;
+    const state = this.#fetchOwn();
+    const mine = { state, at: now };
+    this.#own = mine;
+    state.catch(() => {
+      if (this.#own === mine) this.#own = undefined;
+    });
+    return state;
+  }
+
+  async #fetchOwn(): Promise<OwnState> {
+    const place = this.#place;
+    const pin = await this.#pins.get(place);
+    const { answer, etag } = await this.#fetch().catch((cause: unknown) => {
+      if (!pin || !(cause instanceof ClientError) || cause.status !== 404) throw cause;
+      const detail = 'The server denies a key list that this device has seen.';
+      throw new IntegrityError('KEY_LIST_ROLLBACK', detail, { cause });
+    });
+    const opened = await checkOwn(answer, place, this.#app.server.seconds());
+    await this.#remember(opened.checked);
+    const own = await openOwn(opened, answer.wrapped, place);
+    return { own, checked: opened.checked, etag, discoverable: answer.settings.discoverable };
+  }
+
+  /** A list that kBr proves may have a new identity, if it says where that came from. */
+  async #remember(checked: CheckedList): Promise<void> {
+    const place = this.#place;
+    await this.#pins.update(place, (pin) => {
+      try {
+        return followPin(pin, checked, 'this account');
+      } catch (cause) {
+        if (!(cause instanceof IntegrityError)) throw cause;
+        if (cause.code === 'IDENTITY_RESET') return followPin(undefined, checked, place.uid);
+        if (cause.code !== 'IDENTITY_CHANGED') throw cause;
+        const detail = 'This device had another kBr for the app.';
+        throw new IntegrityError('KEY_GENERATION_MISMATCH', detail, { cause });
+      }
+    });
+  }
+
+  async #fetch(): Promise<{ answer: OwnKeys; etag: string }> {
+    const { data, headers } = await this.#answer({ url: ME }, OwnKeys);
+    return { answer: data, etag: headers.get('etag') ?? '' };
+  }
+
+  /** @param isRace - whether another device that was faster is no error */
+  async #put(
+    json: PublishKeys,
+    headers: Readonly<Record<string, string>>,
+    { isRace = 'if-none-match' in headers } = {},
+  ): Promise<void> {
     try {
-      const privateJwk = await unwrapPrivateKey(wrap, kBr, context);
-      return { list, identity, publicJwk, privateJwk };
-    } catch (cause) {
-      if (!(cause instanceof CryptoRefusal)) throw cause;
-      throw new IntegrityError('DECRYPT_FAILED', 'The private key does not open.', { cause });
+      await this.#run({ method: 'PUT', url: ME, json, headers });
+    } catch (error) {
+      if (!isRace || !isPrecondition(error)) throw error;
     }
   }
 
-  async #contact(uid: string, skl: string): Promise<Contact> {
-    const { clientId, server } = this.#app;
-    const owner: PinKey = { realm: server.realm, uid, clientId };
-    const identity = signerOf(skl, uid);
-    expectIdentity(await this.#pins.get(owner), identity, uid);
-    const list = await verifyKeyList(skl, identity, owner, server.seconds());
-    const active = list.keys.find(({ st }) => st === 'active');
-    if (!active) throw new IntegrityError('KEY_LIST_INVALID', `${uid} has no active key.`);
-    const isNew = await this.#remember(owner, { identity, list, skl });
-    return { uid, identity, version: list.ver, publicJwk: publicKeyOf(active), isNew };
+  #run(ask: Ask) {
+    return this.#app.tokens.bearing('keys', ask, (signed) => this.#app.server.http.run(signed));
   }
 
-  /**
-   * Holds a list against the newest one seen, and remembers it when it is newer; in one step, or of two first
-   * contacts at once the later one would replace the identity of the earlier one.
-   *
-   * @returns whether nothing was known before
-   */
-  async #remember(
-    owner: PinKey,
-    { identity, list, skl }: { identity: IdentityJwk; list: KeyList; skl: string },
-  ): Promise<boolean> {
-    const hash = textHash(skl);
-    let isNew = false;
-    await this.#pins.update(owner, (pin) => {
-      isNew = pin === undefined;
-      expectIdentity(pin, identity, owner.uid);
-      if (pin?.version === list.ver && pin.list === hash) return pin;
-      if (pin && list.ver < pin.version) {
-        const detail = `${owner.uid} was already at version ${pin.version} of the key list.`;
-        throw new IntegrityError('KEY_LIST_ROLLBACK', detail);
-      }
-      const isFork = pin?.version === list.ver;
-      const isOtherPast = pin?.version === list.ver - 1 && list.prev !== pin.list;
-      if (isFork || isOtherPast) {
-        throw new IntegrityError('KEY_LIST_FORKED', `There are two histories of ${owner.uid}.`);
-      }
-      return { identity, version: list.ver, list: hash };
-    });
-    return isNew;
+  #answer<T extends z.ZodType>(ask: Ask, schema: T) {
+    const { tokens, server } = this.#app;
+    return tokens.bearing('keys', ask, (signed) => server.http.answer(signed, schema));
   }
 }
 
-function expectIdentity(pin: Pin | undefined, identity: IdentityJwk, uid: string): void {
-  if (!pin || pin.identity.x === identity.x) return;
-  const detail = `The identity of ${uid} is not the one of the first contact.`;
-  throw new IntegrityError('IDENTITY_CHANGED', detail);
+/** One's own keys, as the server showed them last. */
+interface OwnState {
+  own: OwnPair;
+  checked: CheckedList;
+  etag: string;
+  discoverable: KeySettingsNow['discoverable'];
 }
 
-/** The key that a list itself names: to be pinned at first contact, and compared ever after. */
-function signerOf(skl: string, uid: string): IdentityJwk {
-  try {
-    return readSigner(skl).jwk;
-  } catch (cause) {
-    const detail = `The key list of ${uid} is not signed.`;
-    throw new IntegrityError('KEY_LIST_INVALID', detail, { cause });
-  }
-}
+const isPrecondition = (error: unknown): boolean =>
+  error instanceof ClientError && error.status === 412;

@@ -24,7 +24,10 @@ import { z } from 'zod';
 import type { App } from './app.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
 import type { FileReference, Files } from './files.ts';
-import type { Contact, Keys, OwnPair } from './keys.ts';
+import { keysFor } from './contacts.ts';
+import type { Contact } from './contact.ts';
+import type { Keys } from './keys.ts';
+import type { OwnPair } from './own-keys.ts';
 import type { Storage } from './storage.ts';
 
 /** Something that arrived, proved to come from `from` and to be meant for oneself. */
@@ -36,6 +39,8 @@ export interface InboxItem {
   sentAt: number;
   /** The signed statement, for proof later. */
   statement: string;
+  /** Whether it came under a key that was revoked: whoever stole that key can read it, too. */
+  wasRevoked: boolean;
 }
 
 /** Something that arrived and was refused. Nothing of it is shown. */
@@ -125,16 +130,17 @@ export class Sharing {
     const own = await this.#keys.own();
     const id = toBase64Url(randomBytes(16));
     const now = server.seconds();
+    const addressees = keysFor(await this.#current(recipients));
     const statement: ShareStatement = {
       ...{ v: 1, id, realm: server.realm },
       from: { uid, cid: clientId, ver: own.list.ver },
-      to: recipients.map(({ publicJwk }) => publicJwk.kid).sort(),
+      to: addressees.map(({ publicJwk }) => publicJwk.kid).sort(),
       ...{ iat: now, exp: now + DEPOSIT_TTL_SECONDS_MAX, body },
     };
     const payload = await sealEnvelope({
       plaintext: utf8(padded(await own.identity.sign(SHARE_TYPE, statement))),
-      recipients: recipients.map((to) => ({
-        ...{ uid: to.uid, publicJwk: to.publicJwk, keyListVersion: to.version },
+      recipients: addressees.map(({ contact, publicJwk }) => ({
+        ...{ uid: contact.uid, publicJwk, keyListVersion: contact.version },
       })),
       ...{ realm: server.realm, clientId, cty: SHARE_TYPE },
     });
@@ -152,6 +158,11 @@ export class Sharing {
     return { id, left };
   }
 
+  /** Nobody is sent anything by keys that were looked up too long ago. */
+  #current(recipients: readonly Contact[]): Promise<Contact[]> {
+    return Promise.all(recipients.map((contact) => this.#keys.contacts.fresh(contact)));
+  }
+
   /**
    * Opens and checks what arrived.
    *
@@ -165,7 +176,8 @@ export class Sharing {
     const items: InboxItem[] = [];
     const refused: RefusedItem[] = [];
     if (records.length === 0) return { items, refused, modified };
-    const own = await this.#keys.own();
+    let own = await this.#keys.own();
+    if (records.some(({ payload }) => !isAddressed(payload, own))) own = await this.#keys.refresh();
     const accepted = new Set(await this.#storage.ids(COLLECTION));
     for (const record of records) {
       try {
@@ -230,11 +242,11 @@ export class Sharing {
 
   async #open({ id, payload }: Bso, own: OwnPair): Promise<InboxItem> {
     const { from, box } = readInboxRecord(payload);
-    const { jws, addressees } = await this.#openBox(box, own);
+    const { jws, addressees, kid } = await this.#openBox(box, own);
     const sender = await this.#sender(from);
     const statement = await readStatement(jws, sender);
     this.#expectOrigin(statement, sender);
-    this.#expectRecipients(statement, addressees, own);
+    expectRecipients(statement, addressees, kid);
     if (statement.id !== id) {
       throw new IntegrityError('REPLAYED', 'The share was sent under another id.');
     }
@@ -243,22 +255,30 @@ export class Sharing {
     if (statement.exp <= now || statement.iat > now + CLOCK_TOLERANCE_SECONDS || isOverlong) {
       throw new IntegrityError('SHARE_EXPIRED', 'The share is not valid now.');
     }
-    return { id, from: sender, body: statement.body, sentAt: statement.iat, statement: jws };
+    const wasRevoked = own.revoked.includes(kid) || own.keys.get(kid)?.st === 'revoked';
+    return {
+      ...{ id, from: sender, body: statement.body, sentAt: statement.iat, statement: jws },
+      ...{ wasRevoked },
+    };
   }
 
-  async #openBox(box: string, own: OwnPair): Promise<{ jws: string; addressees: string[] }> {
+  async #openBox(
+    box: string,
+    own: OwnPair,
+  ): Promise<{ jws: string; addressees: string[]; kid: string }> {
     const { server, uid, clientId } = this.#app;
     try {
       const addressees = readRecipients(box);
-      const mine = addressees.find(({ kid }) => kid === own.publicJwk.kid);
+      const mine = addressees.find(({ kid }) => own.keys.has(kid));
       const keyListVersion = mine?.keyListVersion ?? own.list.ver;
       if (keyListVersion < 1 || keyListVersion > own.list.ver) {
         throw new IntegrityError('RECIPIENT_MISMATCH', 'There was no such key list.');
       }
-      const reader = { privateJwk: own.privateJwk, uid, realm: server.realm, clientId };
+      const { privateJwk } = (mine && own.keys.get(mine.kid)) ?? own;
+      const reader = { privateJwk, uid, realm: server.realm, clientId };
       const text = fromUtf8(await openEnvelope(box, { ...reader, keyListVersion }));
       const jws = text.replace(/ {1,255}$/, '');
-      return { jws, addressees: addressees.map(({ kid }) => kid) };
+      return { jws, addressees: addressees.map(({ kid }) => kid), kid: privateJwk.kid };
     } catch (cause) {
       if (cause instanceof TypeError) {
         throw new IntegrityError('ENVELOPE_FORGED', 'The envelope holds no text.', { cause });
@@ -295,14 +315,27 @@ export class Sharing {
       throw new IntegrityError('KEY_LIST_ROLLBACK', detail);
     }
   }
+}
 
-  /** The signature covers `to`; the envelope's header is anybody's to rewrite. */
-  #expectRecipients({ to }: ShareStatement, addressees: string[], own: OwnPair): void {
-    const sorted = addressees.toSorted();
-    const isSame = to.length === sorted.length && to.every((kid, i) => kid === sorted[i]);
-    if (!isSame || !to.includes(own.publicJwk.kid)) {
-      throw new IntegrityError('RECIPIENT_MISMATCH', 'The share was signed for other recipients.');
-    }
+/** The signature covers `to`; the envelope's header is anybody's to rewrite. */
+function expectRecipients(
+  { to }: ShareStatement,
+  addressees: readonly string[],
+  own: string,
+): void {
+  const sorted = addressees.toSorted();
+  const isSame = to.length === sorted.length && to.every((kid, i) => kid === sorted[i]);
+  if (!isSame || !to.includes(own)) {
+    throw new IntegrityError('RECIPIENT_MISMATCH', 'The share was signed for other recipients.');
+  }
+}
+
+/** Whether an envelope names a key that this device knows; another device may have published newer ones. */
+function isAddressed(payload: string, own: OwnPair): boolean {
+  try {
+    return readRecipients(readInboxRecord(payload).box).some(({ kid }) => own.keys.has(kid));
+  } catch {
+    return true; // what cannot be read is no reason to ask again
   }
 }
 
