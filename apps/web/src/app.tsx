@@ -1,4 +1,6 @@
 import { isFirefoxFlow } from './firefox/connect.ts';
+import { isPairing } from './pairing/authority.ts';
+import { Authority, Pair, Supplicant } from './pairing/pages.tsx';
 import { ConnectFirefox } from './pages/connect-firefox.tsx';
 import { ConnectAnother, Info } from './pages/info.tsx';
 import { Interaction } from './pages/interaction.tsx';
@@ -27,6 +29,8 @@ function pageOf(path: string) {
     case '/signin':
     case '/signup':
     case '/oauth/force_auth':
+    case '/oauth':
+      if (path === '/oauth' && isPairing(arrivedWith)) return <Authority />;
       return isFirefoxFlow(arrivedWith) ? <ConnectFirefox path={path} /> : <SignIn path={path} />;
     case '/verify_email':
       return <VerifyEmail />;
@@ -47,6 +51,12 @@ function pageOf(path: string) {
       return <SignedIn>{(session) => <Remove session={session} />}</SignedIn>;
     case '/deleted':
       return <Info name="deleted" words={strings.deleted} />;
+    case '/pair':
+      return <Pair />;
+    case '/pair/supp':
+      return <Supplicant />;
+    case '/pair/auth':
+      return <Authority />;
     case '/connect_another_device':
       return <ConnectAnother />;
     case '/post_verify/third_party_auth/set_password':

@@ -1,4 +1,5 @@
 export * from './accounts.ts';
+export * from './agent.ts';
 export * from './devices.ts';
 export * from './discovery.ts';
 export * from './failure.ts';

@@ -1,6 +1,7 @@
 import { AccountPages, type Mailbox, type Person } from './account-pages.ts';
 import { Firefox } from './firefox.ts';
 import { FirefoxAccount, type SignedInUser } from './firefox-account.ts';
+import { FirefoxPairing } from './firefox-pairing.ts';
 import { FirefoxSync } from './firefox-sync.ts';
 import { Library } from './library.ts';
 import { accountPreferences, type Preferences } from './preferences.ts';
@@ -11,6 +12,7 @@ export class Device {
   readonly sync: FirefoxSync;
   readonly library: Library;
   readonly pages: AccountPages;
+  readonly pairing: FirefoxPairing;
 
   private constructor(
     readonly firefox: Firefox,
@@ -21,6 +23,7 @@ export class Device {
     this.sync = new FirefoxSync(firefox);
     this.library = new Library(firefox);
     this.pages = new AccountPages(firefox, root, mailedCode);
+    this.pairing = new FirefoxPairing(firefox, root);
   }
 
   /**

@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
-import type { SecurityEvent, SecurityEventName } from '#lib/protocol';
+import { familyOf, type SecurityEvent, type SecurityEventName } from '#lib/protocol';
 import { DeletionsService } from '../deletion/deletions.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { RepeatedJob } from '../platform/repeated-job.ts';

@@ -22,6 +22,10 @@ const PAGES = [
   'settings/delete',
   'deleted',
   'connect_another_device',
+  'pair',
+  'pair/auth',
+  'pair/supp',
+  'oauth',
   'post_verify/third_party_auth/set_password',
 ];
 

@@ -5,23 +5,26 @@ import { gzipSync } from 'node:zlib';
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { Failure } from '#lib/protocol';
+import { Config } from '../platform/config.ts';
 import { page, sendPage } from '../platform/html.ts';
 
 /**
  * Scripts, styles and pictures of this server alone, no script in the page itself, no text that becomes HTML,
- * no frame around it. `blob:` is the picture that somebody is about to make theirs.
+ * no frame around it. `blob:` is the picture that somebody is about to make theirs, and `relay` the WebSockets
+ * of this server, which some browsers do not count as itself.
  */
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' blob:",
-  "connect-src 'self'",
-  "form-action 'none'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'",
-].join('; ');
+const policyWith = (relay: string) =>
+  [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' blob:",
+    `connect-src 'self' ${relay}`,
+    "form-action 'none'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+  ].join('; ');
 
 const types: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',
@@ -46,8 +49,10 @@ function builtPages(): string {
 export class WebFilesService {
   private readonly assets = new Map<string, Asset>();
   private readonly index: string | undefined;
+  private readonly policy: string;
 
-  constructor() {
+  constructor({ publicUrl }: Config) {
+    this.policy = policyWith(publicUrl.origin.replace(/^http/, 'ws'));
     const folder = builtPages();
     try {
       this.index = readFileSync(join(folder, 'index.html'), 'utf8');
@@ -75,7 +80,7 @@ export class WebFilesService {
       .status(status)
       .headers({
         'content-type': 'text/html; charset=utf-8',
-        'content-security-policy': POLICY,
+        'content-security-policy': this.policy,
         'cross-origin-opener-policy': 'same-origin',
         'cache-control': 'no-store',
       })

@@ -8,7 +8,7 @@ import { type Opened, scopedKeys } from '../account/sign-in.ts';
 import { askFirefox, ChannelError } from './web-channel.ts';
 
 /** What Firefox writes into the address of the page: firefox.md §3 */
-const OAuthRequest = z.object({
+export const OAuthRequest = z.object({
   context: z.literal('oauth_webchannel_v1'),
   client_id: z.string().min(1),
   scope: z.string().min(1),
@@ -19,7 +19,8 @@ const OAuthRequest = z.object({
   keys_jwk: z.string().optional(),
   service: z.string().optional(),
 });
-type OAuthRequest = z.infer<typeof OAuthRequest>;
+/** What a Firefox that is to be signed in asks for. */
+export type OAuthRequest = z.infer<typeof OAuthRequest>;
 /** Firefox before it took keys by OAuth: it fetches and derives them itself. firefox.md §7 */
 const OlderRequest = z.object({
   context: z.literal('fx_desktop_v3'),
@@ -28,16 +29,20 @@ const OlderRequest = z.object({
 const Request = z.discriminatedUnion('context', [OAuthRequest, OlderRequest]);
 export type FirefoxRequest = z.infer<typeof Request>;
 
-const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob:oauth-redirect-webchannel';
+/** Where the code goes: to the Firefox around the page. */
+export const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob:oauth-redirect-webchannel';
 /** Firefox may first ask the person whether to merge; that takes as long as it takes. */
-const PERSON_MS = 600_000;
+export const PERSON_MS = 600_000;
 const FINISH_MS = 60_000;
 
 /** What every Firefox syncs; an older one names only what it can besides. */
 const USUAL_ENGINES = ['addons', 'bookmarks', 'history', 'passwords', 'prefs', 'tabs'];
 
-const Done = z.object({ ok: z.boolean().optional() });
-const Status = z.object({
+/** An answer that is yes or no. */
+export const Done = z.object({ ok: z.boolean().optional() });
+/** What Firefox says about itself. */
+export const FirefoxStatus = z.object({
+  clientId: z.string().optional(),
   signedInUser: z
     .object({
       email: z.string(),
@@ -49,12 +54,12 @@ const Status = z.object({
   capabilities: z
     .object({
       choose_what_to_sync: z.boolean().default(false),
+      pairing: z.boolean().default(false),
       engines: z.array(z.string()).default([]),
     })
     .prefault({}),
 });
-/** What Firefox says about itself. */
-export type FirefoxStatus = z.infer<typeof Status>;
+export type FirefoxStatus = z.infer<typeof FirefoxStatus>;
 const Authorization = z.object({ code: z.string(), state: z.string() });
 
 /** Whether a Firefox opened this page to be signed in. */
@@ -75,7 +80,7 @@ export const firefoxStatus = (query: URLSearchParams): Promise<FirefoxStatus> =>
       context: query.get('context') ?? '',
       isPairing: false,
     },
-    Status,
+    FirefoxStatus,
   );
 
 /** What a person can choose to sync; nothing when Firefox leaves no choice. */
@@ -110,7 +115,7 @@ export async function connectFirefox(
 ): Promise<boolean> {
   const { uid, email, sessionToken } = account;
   // First, since it answers at once if anybody does; the next question may be for the person.
-  const { signedInUser } = await askFirefox('fxa_status', { service: 'sync' }, Status);
+  const { signedInUser } = await askFirefox('fxa_status', { service: 'sync' }, FirefoxStatus);
   const may = await askFirefox('can_link_account', { email, uid }, Done, PERSON_MS);
   if (may.ok !== true) {
     await endSession(account);
@@ -149,20 +154,35 @@ async function finish(
   const { keys_jwk: keysJwk } = request;
   const keys: Record<string, ScopedKey> =
     keysJwk === undefined ? {} : await scopedKeys(account, request.client_id, request.scope);
+  const hasKeys = keysJwk !== undefined && Object.keys(keys).length > 0;
+  const keysJwe = hasKeys ? await sealKeysFor(keysJwk, keys) : undefined;
+  await giveCode(account, request, { action, keysJwe });
+}
+
+/**
+ * Gets a code for Firefox, by a session that it was told of, and hands it over.
+ *
+ * @throws ChannelError, ClientError
+ */
+export async function giveCode(
+  by: Pick<Opened, 'sessionToken'>,
+  request: Omit<OAuthRequest, 'context' | 'service'>,
+  how: { action: 'signin' | 'signup' | 'pairing'; keysJwe: string | undefined },
+): Promise<void> {
   const json = {
     ...{ client_id: request.client_id, response_type: 'code', scope: request.scope },
     ...{ state: request.state, access_type: request.access_type },
     code_challenge: request.code_challenge,
     code_challenge_method: request.code_challenge_method,
-    ...(keysJwk !== undefined &&
-      Object.keys(keys).length > 0 && { keys_jwe: await sealKeysFor(keysJwk, keys) }),
+    ...(how.keysJwe !== undefined && { keys_jwe: how.keysJwe }),
   };
-  const ask = post('oauth/authorization', json, bySession(account));
+  const ask = post('oauth/authorization', json, bySession(by));
   const { code, state } = await http.json(ask, Authorization);
-  await expectOk('oauth_login', { action, code, state, redirect: OUT_OF_BAND });
+  await expectOk('oauth_login', { action: how.action, code, state, redirect: OUT_OF_BAND });
 }
 
-async function expectOk(command: string, data: object): Promise<void> {
+/** Asks Firefox to do what takes a while. @throws ChannelError also when it says no */
+export async function expectOk(command: string, data: object): Promise<void> {
   const { ok } = await askFirefox(command, data, Done, FINISH_MS);
   if (ok !== true) throw new ChannelError('failed');
 }

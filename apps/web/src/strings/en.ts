@@ -1,4 +1,5 @@
 import type { SecurityEventName } from '#lib/protocol';
+import { pairing } from './pairing.ts';
 
 /** The words for what Firefox can sync, by its engine's name. */
 const engines: Readonly<Record<string, string>> = {
@@ -298,6 +299,7 @@ export const en = {
     title: 'Your account has a password',
     text: 'Every account here has one from the beginning. You can change it.',
   },
+  pairing,
   goOn: 'Go on',
   notFound: {
     title: 'There is no such page',
