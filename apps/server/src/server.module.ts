@@ -2,6 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { AccountsModule } from './accounts/accounts.module.ts';
 import { DepositModule } from './deposit/deposit.module.ts';
 import { DevicesModule } from './devices/devices.module.ts';
+import { FactorsModule } from './factors/factors.module.ts';
 import { FilesModule } from './files/files.module.ts';
 import { KeysModule } from './keys/keys.module.ts';
 import { NodesModule } from './nodes/nodes.module.ts';
@@ -17,6 +18,7 @@ import { TokenModule } from './token/token.module.ts';
 /** The table of contents: one line per feature. */
 const front = [
   AccountsModule,
+  FactorsModule,
   RecoveryModule,
   OAuthModule,
   DevicesModule,

@@ -65,6 +65,8 @@ export const Login = z.object({
   authPW: Hex32,
   originalLoginEmail: Email.optional(),
   reason: z.string().max(32).optional(),
+  /** `totp-2fa`: refused unless the account has a second factor. */
+  verificationMethod: z.string().max(32).optional(),
   /** That was mailed because the sign-in is locked. */
   unblockCode: z.string().max(16).optional(),
 });
@@ -82,8 +84,16 @@ export type KeyFetch = z.infer<typeof KeyFetch>;
 export const SignedIn = KeyFetch.extend({
   uid: Uid,
   sessionToken: Hex32,
-  /** Whether the address is verified: without it, keys and OAuth tokens are refused. */
+  /**
+   * Whether the address is verified and the second factor was given, if there is one: without that,
+   * keys and OAuth tokens are refused.
+   */
   verified: z.boolean(),
+  emailVerified: z.boolean().optional(),
+  sessionVerified: z.boolean().optional(),
+  /** `totp-2fa`: a second factor is asked for, and the session opens nothing before. */
+  verificationMethod: z.string().optional(),
+  verificationReason: z.string().optional(),
   /** Seconds since 1970. */
   authAt: z.number().int(),
 });
@@ -154,8 +164,29 @@ export const EmailStatus = z.object({
   verified: z.boolean(),
   emailVerified: z.boolean(),
   sessionVerified: z.boolean(),
+  /** With a session that awaits a second factor. */
+  verificationMethod: z.string().optional(),
+  verificationReason: z.string().optional(),
 });
 export type EmailStatus = z.infer<typeof EmailStatus>;
+
+/** GET /auth/v1/session/status */
+export const SessionStatus = z.object({
+  state: z.enum(['verified', 'unverified']),
+  uid: Uid,
+  details: z.object({
+    accountEmailVerified: z.boolean(),
+    /** `totp-2fa`, `recovery-code` or `passkey`: what was given as second factor. */
+    sessionVerificationMethod: z.string().nullable(),
+    sessionVerified: z.boolean(),
+    /** Whether it was given, if the account has one. */
+    sessionVerificationMeetsMinimumAAL: z.boolean(),
+  }),
+  /** With a session that awaits a second factor. */
+  verificationMethod: z.string().optional(),
+  verificationReason: z.string().optional(),
+});
+export type SessionStatus = z.infer<typeof SessionStatus>;
 
 /** POST /auth/v1/account/scoped-key-data */
 export const AskScopedKeyData = z.object({ client_id: z.string(), scope: z.string().max(2048) });

@@ -2,6 +2,7 @@ export * from './accounts.ts';
 export * from './agent.ts';
 export * from './devices.ts';
 export * from './discovery.ts';
+export * from './factors.ts';
 export * from './failure.ts';
 export * from './files.ts';
 export * from './key-succession.ts';

@@ -51,6 +51,10 @@ export class AccountEntity {
   @Column('timestamptz', { name: 'verified_at', nullable: true })
   verifiedAt!: Date | null;
 
+  /** Whether there is a second factor: a proven authenticator, or a passkey. */
+  @Column('boolean', { name: 'has_factors', default: false })
+  hasFactors!: boolean;
+
   @Column('timestamptz', { name: 'created_at' })
   createdAt!: Date;
 }

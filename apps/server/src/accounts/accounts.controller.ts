@@ -18,7 +18,8 @@ import { From, type Visitor } from '../platform/visitor.ts';
 import { AccountsService } from './accounts.service.ts';
 import { CredentialsService } from './credentials.service.ts';
 import { KeyFetchGuard, KeyFetchId } from './key-fetch.guard.ts';
-import { Session, SessionGuard } from './session.guard.ts';
+import { AWAITED } from './session-facts.ts';
+import { AnySessionGuard, Session, SessionGuard } from './session.guard.ts';
 import { SessionsService } from './sessions.service.ts';
 import { UnblockService } from './unblock.service.ts';
 import { VerificationService } from './verification.service.ts';
@@ -84,12 +85,12 @@ export class AccountsController {
 
   @Get('account/profile')
   @UseGuards(SessionGuard)
-  profile(@Session() { email, generation }: Session) {
+  profile(@Session() { email, generation, hasFactors }: Session) {
     return {
       email,
       locale: 'en',
-      authenticationMethods: ['pwd', 'email'],
-      authenticatorAssuranceLevel: 1,
+      authenticationMethods: ['pwd', 'email', ...(hasFactors ? ['otp'] : [])],
+      authenticatorAssuranceLevel: hasFactors ? 2 : 1,
       profileChangedAt: generation,
     };
   }
@@ -116,10 +117,13 @@ export class AccountsController {
   }
 
   @Get('recovery_email/status')
-  @UseGuards(SessionGuard)
-  emailStatus(@Session() { email, verified }: Session): EmailStatus {
-    // Signing in needs no second step here, so a session is as verified as its account.
-    return { email, verified, emailVerified: verified, sessionVerified: verified };
+  @UseGuards(AnySessionGuard)
+  emailStatus(@Session() session: Session): EmailStatus {
+    const { email, verified, emailVerified, awaitsFactor } = session;
+    return {
+      ...{ email, verified, emailVerified, sessionVerified: verified },
+      ...(awaitsFactor && AWAITED),
+    };
   }
 
   @Get('recovery_emails')

@@ -17,10 +17,11 @@ import { InvitationsService } from './invitations.service.ts';
 import { KeyFetchTokenEntity } from './key-fetch-token.entity.ts';
 import { KeyFetchStrategy } from './key-fetch.guard.ts';
 import { PasswordsService } from './passwords.service.ts';
+import { StepUpService } from './recently-proved.guard.ts';
 import { SecurityEventsController } from './security-events.controller.ts';
 import { ServiceInfoController } from './service-info.controller.ts';
 import { SessionEntity } from './session.entity.ts';
-import { SessionStrategy } from './session.guard.ts';
+import { AnySessionStrategy, SessionStrategy } from './session.guard.ts';
 import { SessionsController } from './sessions.controller.ts';
 import { SessionsService } from './sessions.service.ts';
 import { UnblockCodeEntity } from './unblock-code.entity.ts';
@@ -51,6 +52,7 @@ import { VerificationService } from './verification.service.ts';
   ],
   providers: [
     AccountsService,
+    AnySessionStrategy,
     CredentialsService,
     HawkService,
     InvitationsService,
@@ -58,16 +60,19 @@ import { VerificationService } from './verification.service.ts';
     PasswordsService,
     SessionsService,
     SessionStrategy,
+    StepUpService,
     UnblockService,
     VerificationService,
   ],
   exports: [
     AccountsService,
+    AnySessionStrategy,
     CredentialsService,
     HawkService,
     InvitationsService,
     SessionsService,
     SessionStrategy,
+    StepUpService,
     VerificationService,
   ],
 })

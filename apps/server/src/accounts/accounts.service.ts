@@ -56,6 +56,7 @@ export class AccountsService {
       keysChangedAt: now.getTime(),
       verifierSetAt: now.getTime(),
       verifiedAt: invitation === undefined ? null : now,
+      hasFactors: false,
       createdAt: now,
     });
     const signedIn = await this.accounts.manager.transaction(async (tx) => {
@@ -78,32 +79,26 @@ export class AccountsService {
         const replaces = (ended.affected ?? 0) > 0;
         await this.verification.mailCode(account.uid, email, { tx, replaces });
       }
-      return {
-        uid: account.uid,
-        ...(await this.sessions.start(tx, account.uid)),
-        ...(withKeys && (await this.sessions.fetchOf(tx, account, wrapKb))),
-        verified: account.verifiedAt !== null,
-      };
+      return this.sessions.signIn(tx, account, { ...(withKeys && { wrapKb }) });
     });
     this.mailer.hurry();
     return signedIn;
   }
 
   /**
-   * Signs a device in.
+   * Signs a device in. It may have to give a second factor before it can do anything.
    *
-   * @throws Failure `incorrect-password`, `incorrect-email-case`: see {@link CredentialsService.prove}
+   * @throws Failure `incorrect-password`, `incorrect-email-case`: see {@link CredentialsService.prove};
+   *   `factor-required` when the client wants a second factor of an account that has none
    */
   async login(asked: Login, withKeys: boolean): Promise<SignedIn> {
     const proven = await this.credentials.prove(asked);
     return this.accounts.manager.transaction(async (tx) => {
       const account = await this.credentials.hold(tx, proven);
-      return {
-        uid: account.uid,
-        ...(await this.sessions.start(tx, account.uid)),
-        ...(withKeys && (await this.sessions.fetchOf(tx, account, proven.wrapKb))),
-        verified: account.verifiedAt !== null,
-      };
+      if (asked.verificationMethod === 'totp-2fa' && !account.hasFactors) {
+        throw new Failure('factor-required', 'The account has no second factor, and needs one.');
+      }
+      return this.sessions.signIn(tx, account, { ...(withKeys && { wrapKb: proven.wrapKb }) });
     });
   }
 
@@ -120,10 +115,12 @@ export class AccountsService {
     const proven = await this.credentials.prove(asked, session.uid);
     return this.accounts.manager.transaction(async (tx) => {
       const account = await this.credentials.hold(tx, proven);
+      // A session from before there was a factor goes on, but takes no keys along without it.
+      const awaits = account.hasFactors && session.factorAt === null ? session.id : null;
       return {
         uid: account.uid,
         authAt: await this.sessions.renew(tx, session.id),
-        ...(withKeys && (await this.sessions.fetchOf(tx, account, proven.wrapKb))),
+        ...(withKeys && (await this.sessions.fetchOf(tx, account, proven.wrapKb, awaits))),
         verified: account.verifiedAt !== null,
       };
     });
@@ -174,19 +171,21 @@ export class AccountsService {
   }
 
   /**
-   * An account's address, whether it is verified, and when its password was set, in milliseconds
-   * since 1970; undefined when there is no such account.
+   * An account's address, whether it is verified, when its password was set, in milliseconds since
+   * 1970, and whether it has a second factor; undefined when there is no such account.
    */
   async profile(
     uid: string,
-  ): Promise<{ email: string; verified: boolean; generation: number } | undefined> {
+  ): Promise<
+    { email: string; verified: boolean; generation: number; hasFactors: boolean } | undefined
+  > {
     const account = await this.accounts.findOne({
-      select: { uid: true, email: true, verifiedAt: true, verifierSetAt: true },
+      select: { uid: true, email: true, verifiedAt: true, verifierSetAt: true, hasFactors: true },
       where: { uid },
     });
     if (!account) return undefined;
-    const { email, verifiedAt, verifierSetAt } = account;
-    return { email, verified: verifiedAt !== null, generation: verifierSetAt };
+    const { email, verifiedAt, verifierSetAt, hasFactors } = account;
+    return { email, verified: verifiedAt !== null, generation: verifierSetAt, hasFactors };
   }
 
   /** Everything that can refuse a sign-up before the costly stretching. */

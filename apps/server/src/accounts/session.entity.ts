@@ -1,5 +1,6 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
 import { AccountEntity } from './account.entity.ts';
+import type { Factor } from './session-facts.ts';
 
 /** A signed-in device. Ending it ends every grant that was given in it (`oidc.session_id`). */
 @Entity('session')
@@ -25,6 +26,17 @@ export class SessionEntity {
   /** When the password was last given in it. */
   @Column('timestamptz', { name: 'auth_at' })
   authAt!: Date;
+
+  /** Whether it waits for a second factor; until that is given it opens nothing. */
+  @Column('boolean', { name: 'awaits_factor', default: false })
+  awaitsFactor!: boolean;
+
+  /** What was last given as second factor, and when. */
+  @Column('text', { nullable: true })
+  factor!: Factor | null;
+
+  @Column('timestamptz', { name: 'factor_at', nullable: true })
+  factorAt!: Date | null;
 
   /** When it was last used, give or take some minutes. */
   @Column('timestamptz', { name: 'used_at' })

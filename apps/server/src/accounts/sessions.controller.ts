@@ -1,15 +1,21 @@
 import { Body, Controller, Get, HttpCode, Post, Query, UseGuards } from '@nestjs/common';
-import { Login, type Reauthenticated, type SignedIn, VerifySessionCode } from '#lib/protocol';
+import {
+  Login,
+  type Reauthenticated,
+  type SessionStatus,
+  type SignedIn,
+  VerifySessionCode,
+} from '#lib/protocol';
 import { LimitsService } from '../limits/limits.service.ts';
 import { From, type Visitor } from '../platform/visitor.ts';
 import { AccountsService } from './accounts.service.ts';
-import { Session, SessionGuard } from './session.guard.ts';
+import { AWAITED, fxaMethod } from './session-facts.ts';
+import { AnySessionGuard, Session, SessionGuard } from './session.guard.ts';
 import { SessionsService } from './sessions.service.ts';
 import { VerificationService } from './verification.service.ts';
 
 /** Sessions as Firefox Accounts has them: docs/protocol/accounts.md */
 @Controller('auth/v1')
-@UseGuards(SessionGuard)
 export class SessionsController {
   constructor(
     private readonly accounts: AccountsService,
@@ -18,22 +24,30 @@ export class SessionsController {
     private readonly limits: LimitsService,
   ) {}
 
+  /** A session from before the account had a second factor goes on, below the least assurance. */
   @Get('session/status')
-  status(@Session() { uid, verified }: Session) {
+  @UseGuards(AnySessionGuard)
+  status(@Session() session: Session): SessionStatus {
+    const { uid, emailVerified, verified, factor, hasFactors } = session;
     return {
       state: verified ? 'verified' : 'unverified',
       uid,
       details: {
-        accountEmailVerified: verified,
-        sessionVerificationMethod: null,
+        accountEmailVerified: emailVerified,
+        sessionVerificationMethod: fxaMethod(factor),
         sessionVerified: verified,
-        sessionVerificationMeetsMinimumAAL: true,
+        sessionVerificationMeetsMinimumAAL: !hasFactors || factor !== null,
       },
+      ...(session.awaitsFactor && {
+        verificationMethod: AWAITED.verificationMethod,
+        verificationReason: AWAITED.verificationReason,
+      }),
     };
   }
 
   @Post('session/reauth')
   @HttpCode(200)
+  @UseGuards(SessionGuard)
   reauth(
     @Session() session: Session,
     @Body({ schema: Login }) asked: Login,
@@ -48,6 +62,7 @@ export class SessionsController {
 
   @Post('session/duplicate')
   @HttpCode(200)
+  @UseGuards(SessionGuard)
   async duplicate(@Session() session: Session): Promise<SignedIn> {
     const { uid, verified } = session;
     return { uid, verified, ...(await this.sessions.duplicate(session)) };
@@ -55,6 +70,7 @@ export class SessionsController {
 
   @Post('session/verify_code')
   @HttpCode(200)
+  @UseGuards(SessionGuard)
   async verifyCode(
     @Session() session: Session,
     @Body({ schema: VerifySessionCode }) { code }: VerifySessionCode,
@@ -71,6 +87,7 @@ export class SessionsController {
 
   @Post('session/resend_code')
   @HttpCode(200)
+  @UseGuards(SessionGuard)
   async resendCode(
     @Session() session: Session,
     @From() { client }: Visitor,
@@ -81,6 +98,7 @@ export class SessionsController {
   }
 
   @Get('account/sessions')
+  @UseGuards(SessionGuard)
   async list(@Session() { id: current, uid }: Session) {
     const sessions = await this.sessions.list(uid);
     return sessions.map(({ id, createdAt, usedAt }) => ({

@@ -2,14 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
-import { bundleKeys, deriveToken, type KeysBundle, toHex } from '#lib/crypto';
-import { Failure, type KeyFetch } from '#lib/protocol';
+import { bundleKeys, deriveToken, fromHex, type KeysBundle, toHex } from '#lib/crypto';
+import { Failure, type KeyFetch, type SignedIn } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
 import type { AccountEntity } from './account.entity.ts';
 import { idOf } from './hawk.service.ts';
 import { KeyFetchTokenEntity } from './key-fetch-token.entity.ts';
 import type { WrapKb } from './passwords.service.ts';
 import { SessionEntity } from './session.entity.ts';
+import { AWAITED, expectVerified, type GivenFactor, type Proofs } from './session-facts.ts';
 
 /** A keyFetchToken waits a day for the address to be verified. */
 const KEY_FETCH_LIFE_SECONDS = 86_400;
@@ -23,14 +24,45 @@ export class SessionsService {
   ) {}
 
   /**
-   * @param authAt - when the password was given; without it, now
+   * Signs somebody in whose password was just checked or set, in the transaction that holds the
+   * account. Where it has a second factor that was not given, what comes back opens nothing yet.
+   *
+   * @param wrapKb - asks for the keys
+   * @param proven - a second factor that was given before, as with the token of a change
+   */
+  async signIn(
+    tx: EntityManager,
+    account: AccountEntity,
+    { wrapKb, proven, replaces }: { wrapKb?: WrapKb; proven?: GivenFactor; replaces?: string } = {},
+  ): Promise<SignedIn> {
+    const { uid, verifiedAt, hasFactors } = account;
+    const factor = proven?.factor ?? null;
+    const awaitsFactor = hasFactors && factor === null;
+    const started = await this.start(
+      tx,
+      uid,
+      { authAt: this.clock.now(), awaitsFactor, factor, factorAt: proven?.factorAt ?? null },
+      replaces,
+    );
+    const awaits = awaitsFactor ? sessionIdOf(started.sessionToken) : null;
+    return {
+      uid,
+      ...started,
+      ...(wrapKb && (await this.fetchOf(tx, account, wrapKb, awaits))),
+      verified: verifiedAt !== null && !awaitsFactor,
+      ...(awaitsFactor && AWAITED),
+    };
+  }
+
+  /**
    * @param replaces - the id of a session that this one takes the place of
    * @returns the sessionToken, 32 bytes in hex, and `authAt` in seconds since 1970
    */
   async start(
     tx: EntityManager,
     uid: string,
-    { authAt = this.clock.now(), replaces = null as string | null } = {},
+    { authAt, awaitsFactor, factor, factorAt }: Proofs,
+    replaces: string | null = null,
   ): Promise<{ sessionToken: string; authAt: number }> {
     const token = randomBytes(32);
     const { id, reqHMACkey } = deriveToken(token, 'sessionToken');
@@ -40,7 +72,7 @@ export class SessionsService {
       uid,
       reqHmacKey: Buffer.from(reqHMACkey),
       createdAt: now,
-      authAt,
+      ...{ authAt, awaitsFactor, factor, factorAt },
       usedAt: now,
       replaces,
     });
@@ -61,6 +93,20 @@ export class SessionsService {
   }
 
   /**
+   * Notes that a second factor was given in a session, which opens everything from then on.
+   *
+   * @throws Failure `unauthenticated` when the session ended meanwhile
+   */
+  async give(tx: EntityManager, id: string, { factor, factorAt }: GivenFactor): Promise<void> {
+    const { affected } = await tx.update(
+      SessionEntity,
+      { id },
+      { awaitsFactor: false, factor, factorAt },
+    );
+    if (affected === 0) throw sessionEnded();
+  }
+
+  /**
    * Starts another session that is as old as this one, for a client that hands one on.
    *
    * @throws Failure `unauthenticated` when the session ended meanwhile
@@ -71,19 +117,20 @@ export class SessionsService {
   }> {
     return this.db.transaction(async (tx) => {
       // A change of the password waits for this, and then ends both.
-      const [found] = await tx.query<{ authAt: Date }[]>(
-        `SELECT s.auth_at AS "authAt" FROM account a JOIN session s USING (uid)
-          WHERE s.id = $1 FOR SHARE`,
+      const [found] = await tx.query<Proofs[]>(
+        `SELECT ${PROOFS} FROM account a JOIN session s USING (uid) WHERE s.id = $1 FOR SHARE`,
         [id],
       );
       if (!found) throw sessionEnded();
-      return this.start(tx, uid, { authAt: found.authAt });
+      return this.start(tx, uid, found);
     });
   }
 
-  /** Sessions of an account, the newest first. */
+  /** Sessions of an account that open something, the newest first. */
   list(uid: string): Promise<SessionEntity[]> {
-    return this.db.getRepository(SessionEntity).find({ where: { uid }, order: { usedAt: 'DESC' } });
+    return this.db
+      .getRepository(SessionEntity)
+      .find({ where: { uid, awaitsFactor: false }, order: { usedAt: 'DESC' } });
   }
 
   /** Ends a session, and by the foreign keys every grant and token that was given in it. */
@@ -137,13 +184,18 @@ export class SessionsService {
     );
   }
 
-  /** A fetch of the keys for each stretching that kB's wrapping is known of. */
+  /**
+   * A fetch of the keys for each stretching that kB's wrapping is known of.
+   *
+   * @param awaits - the id of the session that must give a second factor before
+   */
   async fetchOf(
     tx: EntityManager,
     { uid, ka }: Pick<AccountEntity, 'uid' | 'ka'>,
     { v1, v2 }: WrapKb,
+    awaits: string | null = null,
   ): Promise<KeyFetch> {
-    const prepare = (wrapKb: Uint8Array) => this.prepareKeys(tx, uid, { kA: ka, wrapKb });
+    const prepare = (wrapKb: Uint8Array) => this.prepareKeys(tx, uid, { kA: ka, wrapKb }, awaits);
     return {
       ...(v1 && { keyFetchToken: await prepare(v1) }),
       ...(v2 && { keyFetchTokenVersion2: await prepare(v2) }),
@@ -155,7 +207,12 @@ export class SessionsService {
    *
    * @returns the keyFetchToken, 32 bytes in hex
    */
-  private async prepareKeys(tx: EntityManager, uid: string, keys: KeysBundle): Promise<string> {
+  private async prepareKeys(
+    tx: EntityManager,
+    uid: string,
+    keys: KeysBundle,
+    awaits: string | null,
+  ): Promise<string> {
     const token = randomBytes(32);
     const { id, reqHMACkey, bundleKey } = deriveToken(token, 'keyFetchToken');
     const now = this.clock.now();
@@ -163,6 +220,7 @@ export class SessionsService {
     await tx.insert(KeyFetchTokenEntity, {
       id: idOf(toHex(id)),
       uid,
+      awaits,
       reqHmacKey: Buffer.from(reqHMACkey),
       bundle: Buffer.from(bundleKeys(bundleKey, keys.kA, keys.wrapKb)),
       expiresAt: new Date(now.getTime() + KEY_FETCH_LIFE_SECONDS * 1000),
@@ -175,23 +233,37 @@ export class SessionsService {
    *
    * @param id - of the row, as the guard recognised it
    * @returns ct | mac in hex
-   * @throws Failure `unverified-account`, and the token stays good; `unauthenticated` when it is used
+   * @throws Failure `unverified-account`, `unverified-session`, and the token stays good;
+   *   `unauthenticated` when it is used
    */
   async takeKeys(id: string): Promise<string> {
     const [rows] = await this.db.query<[{ bundle: Buffer }[], number]>(
       `DELETE FROM key_fetch_token k USING account a
         WHERE k.id = $1 AND k.expires_at > $2 AND a.uid = k.uid AND a.verified_at IS NOT NULL
+          AND (k.awaits IS NULL OR EXISTS (
+            SELECT FROM session s WHERE s.id = k.awaits AND s.factor_at IS NOT NULL))
         RETURNING k.bundle`,
       [id, this.clock.now()],
     );
     const [taken] = rows;
     if (taken) return taken.bundle.toString('hex');
-    if (await this.db.getRepository(KeyFetchTokenEntity).existsBy({ id })) {
-      throw new Failure('unverified-account', 'The address is not verified yet.');
-    }
+    const [waiting] = await this.db.query<{ emailVerified: boolean }[]>(
+      `SELECT a.verified_at IS NOT NULL AS "emailVerified"
+         FROM key_fetch_token k JOIN account a USING (uid) WHERE k.id = $1`,
+      [id],
+    );
+    if (waiting) expectVerified({ ...waiting, verified: false });
     throw new Failure('unauthenticated', 'The token was already used.');
   }
 }
+
+/** Of a session `s`, as {@link Proofs}. */
+export const PROOFS = `s.auth_at AS "authAt", s.awaits_factor AS "awaitsFactor", s.factor,
+  s.factor_at AS "factorAt"`;
+
+/** What the table knows a session by. @param token - 32 bytes in hex */
+export const sessionIdOf = (token: string): string =>
+  idOf(toHex(deriveToken(fromHex(token), 'sessionToken').id));
 
 const toSeconds = (time: Date) => Math.floor(time.getTime() / 1000);
 

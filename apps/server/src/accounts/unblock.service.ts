@@ -54,7 +54,9 @@ export class UnblockService {
   ): Promise<SignedIn> {
     try {
       const signedIn = await signIn();
-      const { uid, verified } = signedIn;
+      const { uid, verified, verificationMethod } = signedIn;
+      // It is half of a sign-in; the other half is told when it comes.
+      if (verificationMethod !== undefined) return signedIn;
       await this.events.record({ uid }, 'account.login', from);
       // Whoever has not shown that the address is his gets nothing more sent there.
       if (verified) {

@@ -1,6 +1,7 @@
 import { Body, Controller, Get, HttpCode, Post, UseGuards } from '@nestjs/common';
 import { type AttachedClient, DestroyAttachedClient, DestroySession } from '#lib/protocol';
-import { Session, SessionGuard } from '../accounts/session.guard.ts';
+import { expectVerified } from '../accounts/session-facts.ts';
+import { AnySessionGuard, Session, SessionGuard } from '../accounts/session.guard.ts';
 import { SessionsService } from '../accounts/sessions.service.ts';
 import { From, type Visitor } from '../platform/visitor.ts';
 import { AttachedClientsService } from './attached-clients.service.ts';
@@ -8,7 +9,6 @@ import { DevicesService } from './devices.service.ts';
 
 /** Everything that is signed in to an account, and signing out: docs/protocol/devices.md */
 @Controller('auth/v1')
-@UseGuards(SessionGuard)
 export class AttachedClientsController {
   constructor(
     private readonly clients: AttachedClientsService,
@@ -17,12 +17,14 @@ export class AttachedClientsController {
   ) {}
 
   @Get('account/attached_clients')
+  @UseGuards(SessionGuard)
   list(@Session() session: Session): Promise<AttachedClient[]> {
     return this.clients.list(session);
   }
 
   @Post('account/attached_client/destroy')
   @HttpCode(200)
+  @UseGuards(SessionGuard)
   async destroy(
     @Session() session: Session,
     @Body({ schema: DestroyAttachedClient }) asked: DestroyAttachedClient,
@@ -34,11 +36,15 @@ export class AttachedClientsController {
 
   @Post('session/destroy')
   @HttpCode(200)
+  @UseGuards(AnySessionGuard)
   async signOut(
-    @Session() { id, uid }: Session,
+    @Session() session: Session,
     @Body({ schema: DestroySession }) asked: DestroySession,
   ): Promise<Record<string, never>> {
+    const { id, uid, awaitsFactor } = session;
     const other = asked?.customSessionToken;
+    // Whoever has the password alone may go, and send nobody else away.
+    if (other !== undefined && awaitsFactor) expectVerified(session);
     await this.devices.signOut(uid, () =>
       other === undefined ? this.sessions.end(id) : this.sessions.endOther(uid, other),
     );

@@ -104,7 +104,7 @@ export class AttachedClientsService {
     const [sessions, devices, apps] = await Promise.all([
       this.db.query<SessionRow[]>(
         `SELECT id, agent, created_at AS "createdAt", used_at AS "usedAt" FROM session s
-          WHERE uid = $1
+          WHERE uid = $1 AND NOT awaits_factor
             AND (used_at > $2 OR EXISTS (SELECT FROM device d WHERE d.session_id = s.id))
           ORDER BY used_at DESC LIMIT ${SESSIONS_MAX}`,
         [uid, new Date(this.clock.now().getTime() - IDLE_MAX_SECONDS * 1000)],

@@ -24,11 +24,15 @@ const kinds = {
   guess: ['guess.client', 'guess.pair', 'guess.account'],
   // Nobody guesses 40 bits; and this is the way in when others have used up the account's budgets.
   unblock: ['guess.client', 'guess.pair'],
-  // Who types a device's code and has not said who he is.
-  'guess-by-stranger': ['guess.client'],
   // `client` is who claims, `account` is whose package.
   'package-claim': ['package-claim.pair'],
   revocation: ['revocation.client'],
+  // Who types a device's code and has not said who he is.
+  'guess-by-stranger': ['guess.client'],
+  // Who can guess here has the password. Waits grow, so that a year of guessing gains next to nothing.
+  factor: ['factor.client', 'factor.account'],
+  // 50 bits, or a signature: the way in for the owner when somebody used the digits' budget up.
+  'factor-unguessable': ['factor.client'],
   authorize: ['authorize.account'],
   device: ['device.client'],
   pairing: ['pairing.client'],
@@ -37,10 +41,11 @@ const kinds = {
 } as const satisfies Record<string, BudgetName[]>;
 export type LimitKind = keyof typeof kinds;
 /** Those that are charged for what was wrong alone. */
-type GuessKind = 'login' | 'guess' | 'guess-by-stranger' | 'unblock' | 'channel';
+type GuessKind =
+  'factor' | 'factor-unguessable' | 'login' | 'guess' | 'guess-by-stranger' | 'unblock' | 'channel';
 
 /** Those that wait longer each time, up to a day. A stranger's tries do not count on them. */
-const growing: ReadonlySet<BudgetName> = new Set(['login.pair']);
+const growing: ReadonlySet<BudgetName> = new Set(['login.pair', 'factor.account']);
 const WAIT_SECONDS_MAX = 86_400;
 /** After that long without a refusal, the next wait is a short one again. */
 const PAUSE_SECONDS = 86_400;
@@ -61,6 +66,8 @@ const wrongGuesses: ReadonlySet<FailureCode> = new Set([
   'invalid-verification-code',
   'invalid-unblock-code',
   'invalid-digits',
+  'invalid-backup-code',
+  'invalid-passkey',
   'unknown-user-code',
   'unknown-channel',
 ]);

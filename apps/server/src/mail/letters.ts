@@ -16,6 +16,11 @@ export interface MailContent {
   'recovery-key-created': { uid: string };
   'recovery-key-used': { uid: string };
   'recovery-key-removed': { uid: string };
+  'second-factor-added': { uid: string; isPasskey: boolean };
+  /** `isLast`: the password suffices from then on. */
+  'second-factor-removed': { uid: string; isPasskey: boolean; isLast: boolean };
+  'backup-code-used': { uid: string; left: number };
+  'backup-codes-replaced': { uid: string };
   'account-deleted': { uid: string };
 }
 export type MailKind = keyof MailContent;
@@ -142,6 +147,51 @@ const words: { [Kind in MailKind]: (content: MailContent[Kind]) => Words } = {
     body: [
       'The recovery key of your account is good no more.',
       'Without one, whoever forgets his password loses his data. To make another, open:',
+      { path: '/settings' },
+      NOT_YOU,
+      RESET,
+    ],
+  }),
+  'second-factor-added': ({ isPasskey }) => ({
+    subject: isPasskey ? 'A passkey was added' : 'An authenticator was added',
+    body: [
+      `Signing in to your account now also asks for ${isPasskey ? 'a passkey' : 'a code of your authenticator'}. Devices that were signed in before stay so.`,
+      ...LOOK,
+      { path: '/settings' },
+      NOT_YOU,
+      RESET,
+    ],
+  }),
+  'second-factor-removed': ({ isPasskey, isLast }) => ({
+    subject: isPasskey ? 'A passkey was removed' : 'Your authenticator was removed',
+    body: [
+      isPasskey
+        ? 'A passkey of your account is good no more.'
+        : 'The authenticator of your account is good no more.',
+      isLast
+        ? 'Signing in asks for your password alone, and your backup codes are good no more.'
+        : 'Signing in still asks for another second factor.',
+      ...LOOK,
+      { path: '/settings' },
+      NOT_YOU,
+      RESET,
+    ],
+  }),
+  'backup-code-used': ({ left }) => ({
+    subject: 'A backup code was used',
+    body: [
+      `Somebody, hopefully you, used a backup code of your account. ${left} are left.`,
+      'To make others, or to see what happened in your account, open:',
+      { path: '/settings/second_factors' },
+      'If it was not you, somebody has your backup codes, and your password or your mail. Choose another password at once:',
+      RESET,
+    ],
+  }),
+  'backup-codes-replaced': () => ({
+    subject: 'New backup codes were made',
+    body: [
+      'Your account has new backup codes. The ones before are good no more.',
+      ...LOOK,
       { path: '/settings' },
       NOT_YOU,
       RESET,

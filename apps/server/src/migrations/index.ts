@@ -18,6 +18,7 @@ import { Deletion1764000000017 } from './1764000000017-deletion.ts';
 import { StorageFaster1764000000020 } from './1764000000020-storage-faster.ts';
 import { Consent1764000000022 } from './1764000000022-consent.ts';
 import { App1764000000023 } from './1764000000023-app.ts';
+import { SecondFactor1764000000024 } from './1764000000024-second-factor.ts';
 import { KeyService1764000000026 } from './1764000000026-key-service.ts';
 
 /** In the order they run. A published migration is never edited: add the next one. */
@@ -42,5 +43,6 @@ export const migrations = [
   StorageFaster1764000000020,
   Consent1764000000022,
   App1764000000023,
+  SecondFactor1764000000024,
   KeyService1764000000026,
 ];

@@ -92,7 +92,7 @@ export class AnswersService {
 
 /** What tokens say of how this session signed in. */
 const signInOf = (session: Session): SignIn => ({
-  ...{ ts: session.authAt, acr: 'AAL1', amr: ['pwd'] },
+  ...{ ts: session.authAt, acr: session.acr, amr: session.amr },
 });
 
 const appGone = () => new Failure('unknown-client', 'The app is gone.');

@@ -19,7 +19,8 @@ import {
 } from '#lib/protocol';
 import { idOf } from '../accounts/hawk.service.ts';
 import type { Session } from '../accounts/session.guard.ts';
-import { SessionsService } from '../accounts/sessions.service.ts';
+import type { Proofs } from '../accounts/session-facts.ts';
+import { PROOFS, SessionsService } from '../accounts/sessions.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
 import { AuthorityService, sessionEnded } from './authority.service.ts';
@@ -43,6 +44,8 @@ interface Issue {
   gty: string;
   scopes: string[];
   authAt: number;
+  acr: string | undefined;
+  amr: string[] | undefined;
   ttl?: number | undefined;
 }
 
@@ -79,9 +82,9 @@ export class FxaGrantsService {
     if (asked.code_challenge === undefined || asked.code_challenge_method === undefined) {
       throw new Failure('missing-pkce', 'A code needs PKCE, with the method S256.');
     }
-    if (scopesIn(asked.acr_values ?? '').includes('AAL2')) {
+    if (scopesIn(asked.acr_values ?? '').includes('AAL2') && session.acr !== 'AAL2') {
       throw new Failure('insufficient-acr', 'The session has one factor.', {
-        extra: { foundValue: 'AAL1' },
+        extra: { foundValue: session.acr },
       });
     }
     const scopes = this.expectAllowed(client, asked.scope);
@@ -98,7 +101,7 @@ export class FxaGrantsService {
       new AuthorizationCode({
         ...{ gty: 'authorization_code', accountId: session.uid, client, grantId, redirectUri },
         ...{ scope, codeChallenge: asked.code_challenge, codeChallengeMethod: 'S256' },
-        ...{ authTime: session.authAt, acr: 'AAL1', amr: ['pwd'] },
+        ...{ authTime: session.authAt, acr: session.acr, amr: session.amr },
       }),
     );
     const redirect = new URL(redirectUri);
@@ -146,7 +149,7 @@ export class FxaGrantsService {
     if (sessionToken === undefined && session) await this.authority.moveGrant(grantId, session.id);
     const issue = {
       ...{ client, uid, grantId, gty: 'authorization_code', scopes, ttl: asked.ttl },
-      authAt: code.authTime ?? 0,
+      ...{ authAt: code.authTime ?? 0, acr: code.acr, amr: code.amr },
     };
     const token = await this.issue(issue);
     const isOffline = scopes.includes('offline_access');
@@ -194,7 +197,7 @@ export class FxaGrantsService {
     });
     const issue = {
       ...{ client, uid: session.uid, grantId, gty: 'fxa-credentials', scopes: granted },
-      ...{ authAt: session.authAt, ttl: asked.ttl },
+      ...{ authAt: session.authAt, acr: session.acr, amr: session.amr, ttl: asked.ttl },
     };
     const token = await this.issue(issue);
     if (!isOffline) return token;
@@ -249,12 +252,13 @@ export class FxaGrantsService {
     };
   }
 
-  private issueRefresh({ client, uid, grantId, gty, scopes, authAt }: Issue): Promise<string> {
+  private issueRefresh(issue: Issue): Promise<string> {
+    const { client, uid, grantId, gty, scopes, authAt, acr, amr } = issue;
     const { RefreshToken } = this.authority.provider;
     return save(
       new RefreshToken({
         ...{ accountId: uid, client, grantId, gty, scope: scopes.join(' '), authTime: authAt },
-        ...{ acr: 'AAL1', amr: ['pwd'], rotations: 0 },
+        ...{ acr, amr, rotations: 0 },
       }),
     );
   }
@@ -267,7 +271,8 @@ export class FxaGrantsService {
     }
     // A bound one needs a proof, which these calls have no place for.
     if (token.clientId !== client.clientId || token.jkt !== undefined) throw unknownToken();
-    return { uid, grantId, scopes: scopesIn(token.scope ?? ''), authAt: token.authTime ?? 0 };
+    const { acr, amr, authTime: authAt = 0 } = token;
+    return { uid, grantId, scopes: scopesIn(token.scope ?? ''), authAt, acr, amr };
   }
 
   /** Changes the row and never makes one: a grant that was revoked meanwhile stays revoked. */
@@ -307,8 +312,8 @@ export class FxaGrantsService {
     return this.db.transaction(async (tx) => {
       // A change of the password waits for this, and then ends both: it locks in the same order, the
       // account first. The new one is no fresher.
-      const [found] = await tx.query<{ authAt: Date }[]>(
-        `SELECT s.auth_at AS "authAt"
+      const [found] = await tx.query<Proofs[]>(
+        `SELECT ${PROOFS}
            FROM oidc g JOIN session s ON s.id = g.session_id JOIN account a ON a.uid = s.uid
           WHERE g.model = 'Grant' AND g.id = $1 FOR SHARE OF a, s`,
         [grantId],

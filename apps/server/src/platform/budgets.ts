@@ -29,6 +29,9 @@ const defaults = {
   'guess.client': { count: 30, seconds: 3600 },
   'guess.pair': { count: 10, seconds: 3600 },
   'guess.account': { count: 100, seconds: 3600 },
+  // Wrong six digits of an authenticator, by who has the password, or the mail.
+  'factor.client': { count: 30, seconds: 3600 },
+  'factor.account': { count: 10, seconds: 900 },
   'authorize.account': { count: 300, seconds: 3600 },
   'device.client': { count: 120, seconds: 3600 },
   'pairing.client': { count: 60, seconds: 3600 },

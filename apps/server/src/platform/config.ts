@@ -92,6 +92,12 @@ export const Environment = z.object({
       message: 'each secret has 32 characters or more',
     })
     .optional(),
+  FACTORS_SECRET: z
+    .string()
+    .refine((list) => list.split(',').every((secret) => secret.trim().length >= 32), {
+      message: 'each secret has 32 characters or more',
+    })
+    .optional(),
   SCRYPT_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2),
   SCRYPT_WAITING_MAX: z.coerce.number().int().min(0).max(10_000).default(512),
   SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
@@ -129,6 +135,7 @@ export const Environment = z.object({
   PUSH_HOSTS_ALLOWED: z.string().default(''),
   BODY_BYTES_MAX: bytes(131_072),
   HAWK_SKEW_SECONDS: seconds(60),
+  STEP_UP_SECONDS: z.coerce.number().int().min(30).max(86_400).default(300),
   PAIRING_CHANNELS_MAX: bytes(1000),
   PAIRING_CHANNEL_SECONDS: seconds(300),
   PAIRING_EXCHANGES_MAX: bytes(20),
@@ -139,7 +146,7 @@ export const Environment = z.object({
 type Environment = z.infer<typeof Environment>;
 
 /** Also accepted as NAME_FILE: the path of a file that holds the value. */
-const secrets = ['DATABASE_URL', 'SYNC_MASTER_SECRET', 'SMTP_URL'] as const;
+const secrets = ['DATABASE_URL', 'SYNC_MASTER_SECRET', 'FACTORS_SECRET', 'SMTP_URL'] as const;
 
 /** Everything the server learns from its environment, read once at boot. */
 export class Config {
@@ -164,6 +171,8 @@ export class Config {
     readonly signUpAllowed: readonly string[],
     /** With commas, the newest last. Undefined: the server makes one at first boot and keeps it. */
     readonly syncMasterSecret: string | undefined,
+    /** The newest last. Empty: second factors are kept under a key that the server made for itself. */
+    readonly factorsSecrets: readonly string[],
     /** Whether accounts that have no store yet get one. */
     readonly newStores: 'open' | 'closed',
     /** Undefined: mail is written to the data folder. */
@@ -208,6 +217,7 @@ export class Config {
       env.SIGN_UP ?? (isLocal ? 'open' : 'invite'),
       env.SIGN_UP_ALLOWED,
       env.SYNC_MASTER_SECRET,
+      env.FACTORS_SECRET?.split(',').map((secret) => secret.trim()) ?? [],
       env.STORAGE_NEW_USERS,
       smtpOf(env),
       env.MAIL_FROM ?? { name: 'Lockstep', address: `no-reply@${publicUrl.hostname}` },
@@ -287,6 +297,8 @@ function limitsOf(env: Environment) {
     /** JSON bodies of every API but storage and files. */
     bodyBytesMax: env.BODY_BYTES_MAX,
     hawkSkewSeconds: env.HAWK_SKEW_SECONDS,
+    /** How long a password and a second factor count as just given. */
+    stepUpSeconds: env.STEP_UP_SECONDS,
     /** Open at a time, in one process. */
     pairingChannelsMax: env.PAIRING_CHANNELS_MAX,
     /** After which a channel ends, whatever goes on in it. */

@@ -3,6 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import type { ResetAccount, SignedIn } from '#lib/protocol';
 import { CredentialsService } from '../accounts/credentials.service.ts';
+import { factorRequired, givenIn } from '../accounts/session-facts.ts';
 import { SessionsService } from '../accounts/sessions.service.ts';
 import { DeviceMessagesService } from '../devices/device-messages.service.ts';
 import { EventsService } from '../events/events.service.ts';
@@ -30,7 +31,8 @@ export class AccountResetService {
    * was encrypted is lost; a recovery key that there was goes, since it opens nothing any more.
    *
    * @returns a session when one was asked for
-   * @throws Failure `no-recovery-key`, `invalid-recovery-key`; `unauthenticated` when the token was used
+   * @throws Failure `no-recovery-key`, `invalid-recovery-key`; `factor-required`; `unauthenticated` when the
+   *   token was used
    */
   async reset(
     token: PasswordToken & { uid: string },
@@ -45,6 +47,8 @@ export class AccountResetService {
     const devices = await this.messages.recipients(uid);
     const signedIn = await this.db.transaction(async (tx) => {
       const account = await this.credentials.replace(tx, uid, made, { isSameKb });
+      // Again, now that nobody can add one: it was a moment ago that the guard looked.
+      if (account.hasFactors && token.factor === null) throw factorRequired();
       await this.tokens.take(tx, token);
       await this.tokens.dropAll(tx, uid);
       if (isSameKb) await this.recoveryKeys.use(tx, uid, recoveryKeyId);
@@ -56,12 +60,10 @@ export class AccountResetService {
       const letter = isSameKb ? 'recovery-key-used' : 'password-reset';
       await this.mailer.send(letter, account.email, { uid }, tx);
       if (asked.sessionToken !== true) return {};
-      return {
-        uid,
-        ...(await this.sessions.start(tx, uid)),
-        ...(withKeys && (await this.sessions.fetchOf(tx, account, made.wrapKb))),
-        verified: account.verifiedAt !== null,
-      };
+      return this.sessions.signIn(tx, account, {
+        ...(withKeys && { wrapKb: made.wrapKb }),
+        proven: givenIn(token),
+      });
     });
     this.mailer.hurry();
     this.messages.passwordReset(uid, devices);

@@ -72,7 +72,7 @@ export class ForgottenPasswordsService {
         [idOf(email), hash(code)],
       );
       if (taken.length === 0) throw wrongCode();
-      return this.tokens.mint(tx, 'forgot', account.uid, long);
+      return this.tokens.mint(tx, 'forgot', account.uid, { code: long });
     });
     return { token, code: long, uid: account.uid, emailToHashWith: account.email };
   }
@@ -85,7 +85,7 @@ export class ForgottenPasswordsService {
       this.db.manager,
       'forgot',
       account?.uid ?? null,
-      code,
+      { code },
     );
     await this.mailer.send('password-reset-code', account?.email, {
       uid: account?.uid ?? '',

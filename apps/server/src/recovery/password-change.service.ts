@@ -10,7 +10,9 @@ import {
 } from '#lib/protocol';
 import { CredentialsService } from '../accounts/credentials.service.ts';
 import { idOf } from '../accounts/hawk.service.ts';
+import { StepUpService } from '../accounts/recently-proved.guard.ts';
 import type { Session } from '../accounts/session.guard.ts';
+import { factorRequired, givenIn } from '../accounts/session-facts.ts';
 import { SessionsService } from '../accounts/sessions.service.ts';
 import { DeviceMessagesService } from '../devices/device-messages.service.ts';
 import { EventsService } from '../events/events.service.ts';
@@ -29,19 +31,23 @@ export class PasswordChangeService {
     private readonly messages: DeviceMessagesService,
     private readonly events: EventsService,
     private readonly mailer: MailerService,
+    private readonly stepUp: StepUpService,
   ) {}
 
-  /** @throws Failure as a log-in */
+  /** @throws Failure as a log-in; `factor-required` when a second factor was not given lately */
   async start(
     session: Session,
     { email, oldAuthPW }: StartPasswordChange,
   ): Promise<PasswordChangeStarted> {
+    this.stepUp.expectFactor(session);
     const proven = await this.credentials.prove({ email, authPW: oldAuthPW }, session.uid);
     return this.db.transaction(async (tx) => {
       const account = await this.credentials.hold(tx, proven);
       return {
         ...(await this.sessions.fetchOf(tx, account, proven.wrapKb)),
-        passwordChangeToken: (await this.tokens.mint(tx, 'change', account.uid)).token,
+        passwordChangeToken: (
+          await this.tokens.mint(tx, 'change', account.uid, { given: givenIn(session) })
+        ).token,
         verified: account.verifiedAt !== null,
       };
     });
@@ -67,6 +73,8 @@ export class PasswordChangeService {
     const others = isUpgrade ? [] : await this.messages.recipients(uid, { session: kept });
     const signedIn = await this.db.transaction(async (tx) => {
       const account = await this.credentials.replace(tx, uid, made, { isSameKb: true });
+      // A factor that was added since the change began.
+      if (account.hasFactors && token.factor === null) throw factorRequired();
       await this.tokens.take(tx, token);
       await this.tokens.dropAll(tx, uid);
       if (kept !== undefined) await this.expectSession(tx, uid, kept);
@@ -75,12 +83,11 @@ export class PasswordChangeService {
         await this.events.record({ uid }, 'account.password_changed', from, tx);
         await this.mailer.send('password-changed', account.email, { uid }, tx);
       }
-      return {
-        uid,
-        ...(await this.sessions.start(tx, uid, { replaces: kept ?? null })),
-        ...(withKeys && (await this.sessions.fetchOf(tx, account, made.wrapKb))),
-        verified: account.verifiedAt !== null,
-      };
+      return this.sessions.signIn(tx, account, {
+        ...(withKeys && { wrapKb: made.wrapKb }),
+        proven: givenIn(token),
+        replaces: kept,
+      });
     });
     this.mailer.hurry();
     this.messages.passwordChanged(uid, others);

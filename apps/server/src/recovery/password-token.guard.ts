@@ -8,6 +8,7 @@ import {
 } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { type BearerPrefix, HawkService } from '../accounts/hawk.service.ts';
+import { factorRequired } from '../accounts/session-facts.ts';
 import { SessionGuard } from '../accounts/session.guard.ts';
 import {
   type PasswordToken,
@@ -51,11 +52,22 @@ export class ForgotTokenGuard extends PasswordTokenGuard {
   protected readonly prefix = 'fxpf';
 }
 
-/** Lets in who holds an accountResetToken. */
+/** Lets in who holds an accountResetToken, also before the second factor was given with it. */
 @Injectable()
-export class ResetTokenGuard extends PasswordTokenGuard {
+export class AnyResetTokenGuard extends PasswordTokenGuard {
   protected readonly kind = 'reset';
   protected readonly prefix = 'fxar';
+}
+
+/** Lets in who holds an accountResetToken and, if the account has one, gave the second factor; or 160. */
+@Injectable()
+export class ResetTokenGuard extends AnyResetTokenGuard {
+  override async canActivate(context: ExecutionContext): Promise<boolean> {
+    await super.canActivate(context);
+    const { user } = context.switchToHttp().getRequest<{ user: PasswordToken }>();
+    if (user.lacksFactor) throw factorRequired();
+    return true;
+  }
 }
 
 /** Lets in who holds a session, or an accountResetToken as a typed bearer. */

@@ -5,6 +5,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { deriveToken, toHex, type TokenKind } from '#lib/crypto';
 import { Failure } from '#lib/protocol';
 import { idOf } from '../accounts/hawk.service.ts';
+import type { Factor, GivenFactor } from '../accounts/session-facts.ts';
 import { Clock } from '../platform/clock.ts';
 
 /** What a token allows: a new password with the keys kept, the steps of a reset, the reset. */
@@ -27,6 +28,11 @@ export interface PasswordToken {
   expiresAt: Date;
   /** Guesses that are left. */
   tries: number;
+  /** The second factor that it was made or proven with. */
+  factor: Factor | null;
+  factorAt: Date | null;
+  /** Whether the account has a second factor that was not given with it. */
+  lacksFactor: boolean;
 }
 
 interface Row extends PasswordToken {
@@ -44,13 +50,14 @@ export class PasswordTokensService {
   /**
    * @param uid - null for an address that nobody has: the same is done
    * @param code - that a passwordForgotToken is exchanged with
+   * @param given - the second factor that goes along with it
    * @returns the token, 32 bytes in hex, and its life in seconds
    */
   async mint(
     tx: EntityManager,
     kind: PasswordTokenKind,
     uid: string | null,
-    code?: string,
+    { code, given }: { code?: string; given?: GivenFactor | undefined } = {},
   ): Promise<{ token: string; seconds: number }> {
     const { derivation, seconds } = kinds[kind];
     const token = randomBytes(32);
@@ -60,8 +67,9 @@ export class PasswordTokensService {
     await tx.query(`SELECT 1 FROM account WHERE uid = $1 FOR KEY SHARE`, [uid]);
     await tx.query(`DELETE FROM password_token WHERE expires_at <= $1`, [now]);
     await tx.query(
-      `INSERT INTO password_token (id, kind, uid, req_hmac_key, code_hash, tries, expires_at)
-       VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+      `INSERT INTO password_token
+         (id, kind, uid, req_hmac_key, code_hash, tries, expires_at, factor, factor_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
       [
         idOf(toHex(id)),
         kind,
@@ -70,6 +78,7 @@ export class PasswordTokensService {
         code === undefined ? null : hash(code),
         TRIES_MAX,
         new Date(now.getTime() + seconds * 1000),
+        ...[given?.factor, given?.factorAt],
       ],
     );
     return { token: token.toString('hex'), seconds };
@@ -78,11 +87,21 @@ export class PasswordTokensService {
   /** Looks a token up by the SHA-256 of its id. */
   async find(kind: PasswordTokenKind, id: string): Promise<Row | undefined> {
     const [row] = await this.db.query<Row[]>(
-      `SELECT id, uid, req_hmac_key AS "reqHmacKey", tries, expires_at AS "expiresAt"
-         FROM password_token WHERE id = $1 AND kind = $2 AND expires_at > $3`,
+      `SELECT t.id, t.uid, t.req_hmac_key AS "reqHmacKey", t.tries, t.expires_at AS "expiresAt",
+              t.factor, t.factor_at AS "factorAt",
+              coalesce(a.has_factors, false) AND t.factor IS NULL AS "lacksFactor"
+         FROM password_token t LEFT JOIN account a USING (uid)
+        WHERE t.id = $1 AND t.kind = $2 AND t.expires_at > $3`,
       [id, kind, this.clock.now()],
     );
     return row;
+  }
+
+  /** Notes that a second factor was given with a token. */
+  async prove(tx: EntityManager, { id }: PasswordToken, given: GivenFactor): Promise<void> {
+    await tx.query(`UPDATE password_token SET factor = $2, factor_at = $3 WHERE id = $1`, [
+      ...[id, given.factor, given.factorAt],
+    ]);
   }
 
   /**

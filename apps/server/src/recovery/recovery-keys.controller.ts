@@ -6,6 +6,7 @@ import {
   RecoveryKeyId,
   VerifyRecoveryKey,
 } from '#lib/protocol';
+import { RecentlyProvedGuard } from '../accounts/recently-proved.guard.ts';
 import { Session, VerifiedSessionGuard } from '../accounts/session.guard.ts';
 import { From, type Visitor } from '../platform/visitor.ts';
 import { Owner, ResetTokenGuard, SessionOrResetGuard, Token } from './password-token.guard.ts';
@@ -20,7 +21,7 @@ export class RecoveryKeysController {
 
   @Post()
   @HttpCode(200)
-  @UseGuards(VerifiedSessionGuard)
+  @UseGuards(RecentlyProvedGuard)
   async create(
     @Session() session: Session,
     @Body({ schema: CreateRecoveryKey }) asked: CreateRecoveryKey,
@@ -31,7 +32,7 @@ export class RecoveryKeysController {
   }
 
   @Delete()
-  @UseGuards(VerifiedSessionGuard)
+  @UseGuards(RecentlyProvedGuard)
   async remove(@Session() session: Session, @From() from: Visitor): Promise<Nothing> {
     await this.keys.remove(session, from);
     return {};
@@ -39,7 +40,7 @@ export class RecoveryKeysController {
 
   @Post('verify')
   @HttpCode(200)
-  @UseGuards(VerifiedSessionGuard)
+  @UseGuards(RecentlyProvedGuard)
   async verify(
     @Session() session: Session,
     @Body({ schema: VerifyRecoveryKey }) { recoveryKeyId }: VerifyRecoveryKey,

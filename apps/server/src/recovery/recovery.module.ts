@@ -13,13 +13,23 @@ import { PasswordChangeService } from './password-change.service.ts';
 import { ResetTokenGuard } from './password-token.guard.ts';
 import { PasswordTokensService } from './password-tokens.service.ts';
 import { PasswordsController } from './passwords.controller.ts';
+import { FactorsModule } from '../factors/factors.module.ts';
 import { RecoveryKeysController } from './recovery-keys.controller.ts';
 import { RecoveryKeysService } from './recovery-keys.service.ts';
+import { ResetFactorsController } from './reset-factors.controller.ts';
 
 /** What keeps an account its owner's when the password changes or is forgotten; and its end. */
 @Module({
-  imports: [AccountsModule, DeletionModule, DevicesModule, EventsModule, LimitsModule, MailModule],
-  controllers: [PasswordsController, RecoveryKeysController],
+  imports: [
+    AccountsModule,
+    DeletionModule,
+    DevicesModule,
+    EventsModule,
+    FactorsModule,
+    LimitsModule,
+    MailModule,
+  ],
+  controllers: [PasswordsController, RecoveryKeysController, ResetFactorsController],
   providers: [
     AccountDestructionService,
     AccountResetService,
