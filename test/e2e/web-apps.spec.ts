@@ -93,11 +93,11 @@ describeWeb('The pages, where an app or a Firefox asks', () => {
 
   it('go back to the app with a refusal, before and after the password', async () => {
     for (const isSignedIn of [false, true]) {
-      const { visitor, comesBack } = await begin('openid');
+      const { visitor, comesBack } = await begin('openid profile');
       await visitor.sees('enter');
       if (isSignedIn) {
         await visitor.submits({ email: ada.email, password: ada.password }, '#signin');
-        await visitor.sees('consent');
+        await visitor.sees('consent-grown');
       }
       await visitor.page.click('#refuse');
       expect((await comesBack()).get('error')).toBe('access_denied');

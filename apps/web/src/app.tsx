@@ -2,6 +2,7 @@ import { isFirefoxFlow } from './firefox/connect.ts';
 import { isPairing } from './pairing/authority.ts';
 import { Authority, Pair, Supplicant } from './pairing/pages.tsx';
 import { ConnectFirefox } from './pages/connect-firefox.tsx';
+import { Device } from './pages/device.tsx';
 import { ConnectAnother, Info } from './pages/info.tsx';
 import { Interaction } from './pages/interaction.tsx';
 import { ResetPassword } from './pages/reset-password.tsx';
@@ -32,6 +33,8 @@ function pageOf(path: string) {
     case '/oauth':
       if (path === '/oauth' && isPairing(arrivedWith)) return <Authority />;
       return isFirefoxFlow(arrivedWith) ? <ConnectFirefox path={path} /> : <SignIn path={path} />;
+    case '/device':
+      return <Device />;
     case '/verify_email':
       return <VerifyEmail />;
     case '/reset_password':

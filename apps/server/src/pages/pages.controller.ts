@@ -11,6 +11,7 @@ const PAGES = [
   'signup',
   'oauth/force_auth',
   'oauth2/interaction/:id',
+  'device',
   'verify_email',
   'reset_password',
   'complete_reset_password',

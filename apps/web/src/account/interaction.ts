@@ -1,15 +1,39 @@
-import { type ScopedKey, sealKeysFor } from '#lib/client';
-import { InteractionDetails, InteractionFinished } from '#lib/protocol';
-import { http } from './server.ts';
-import { bySession } from './session.ts';
+import { ClientError, type ScopedKey, sealKeysFor } from '#lib/client';
+import {
+  type AskedOfAccount,
+  InteractionDetails,
+  InteractionFinished,
+  SignedIn,
+} from '#lib/protocol';
+import { http, post } from './server.ts';
+import { bySession, forgetSession, type Session, session } from './session.ts';
 import { type Opened, scopedKeys } from './sign-in.ts';
 
 const at = (id: string) => `/oauth2/interaction/${encodeURIComponent(id)}`;
 
-/** What an app asks for. @throws ClientError when another browser began, or it is over */
-export function readInteraction(id: string): Promise<InteractionDetails> {
-  return http.json({ url: `${at(id)}/details` }, InteractionDetails);
+/** Asks as who is signed in on these pages; a session that is over is forgotten, and nobody asks. */
+export async function asIfSignedIn<T>(ask: (by: Session | undefined) => Promise<T>): Promise<T> {
+  try {
+    return await ask(session.peek());
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.status !== 401) throw error;
+    forgetSession();
+    return ask(undefined);
+  }
 }
+
+/** What an app asks for. @throws ClientError when another browser began, or it is over */
+export function readInteraction(
+  id: string,
+  account: Pick<Session, 'sessionToken'> | undefined,
+): Promise<InteractionDetails> {
+  const by = account ? bySession(account) : {};
+  return http.json({ url: `${at(id)}/details`, ...by }, InteractionDetails);
+}
+
+/** Whether the account let the app do all of this before. */
+export const isKnown = ({ granted, scopes }: AskedOfAccount): boolean =>
+  granted !== undefined && scopes.every((scope) => granted.scopes.includes(scope));
 
 /** Leaves for where the server says, which is a page of its own that sends on to the app. */
 function leaveFor(redirect: string): void {
@@ -19,26 +43,43 @@ function leaveFor(redirect: string): void {
   location.assign(url.href);
 }
 
+/** What a yes consists of: the app's keys, sealed to it, when it asks for any. */
+export async function yesTo(asked: AskedOfAccount, account: Opened): Promise<object> {
+  const { keys_jwk: keysJwk, client } = asked;
+  // The session was made on this page, for this answer.
+  const yes = { consent: true, own_session: true };
+  if (keysJwk === undefined) return yes;
+  const keys: Record<string, ScopedKey> = await scopedKeys(
+    account,
+    client.client_id,
+    asked.scopes.join(' '),
+  );
+  return { ...yes, keys_jwe: await sealKeysFor(keysJwk, keys) };
+}
+
 /** Gives the app what it asks for, with its keys sealed to it, and goes back to it. */
 export async function consent(asked: InteractionDetails, account: Opened): Promise<void> {
-  const { keys_jwk: keysJwk, client } = asked;
-  const keys: Record<string, ScopedKey> =
-    keysJwk === undefined
-      ? {}
-      : await scopedKeys(account, client.client_id, asked.scopes.join(' '));
-  const json = {
-    consent: true,
-    ...(keysJwk !== undefined && { keys_jwe: await sealKeysFor(keysJwk, keys) }),
-  };
-  const ask = { method: 'POST', url: `${at(asked.uid)}/finish`, json } as const;
-  const { redirect } = await http.json({ ...ask, ...bySession(account) }, InteractionFinished);
-  leaveFor(redirect);
+  await finish(asked, await yesTo(asked, account), account);
+}
+
+/** Lets a known app, which asks for no keys, go on without the password, in a session of its own. */
+export async function consentAgain(asked: InteractionDetails, account: Session): Promise<void> {
+  const ask = post('session/duplicate', {}, bySession(account));
+  const duplicate = await http.json(ask, SignedIn);
+  await finish(asked, { consent: true, own_session: true }, duplicate);
 }
 
 /** Goes back to the app with a refusal. */
-export async function refuse(asked: InteractionDetails, account?: Opened): Promise<void> {
-  const json = { consent: false };
-  const ask = { method: 'POST', url: `${at(asked.uid)}/finish`, json } as const;
+export function refuse(asked: InteractionDetails, account?: Opened): Promise<void> {
+  return finish(asked, { consent: false }, account);
+}
+
+async function finish(
+  { uid }: InteractionDetails,
+  json: object,
+  account: Pick<Session, 'sessionToken'> | undefined,
+): Promise<void> {
   const by = account ? bySession(account) : {};
-  leaveFor((await http.json({ ...ask, ...by }, InteractionFinished)).redirect);
+  const ask = { method: 'POST', url: `${at(uid)}/finish`, json, ...by } as const;
+  leaveFor((await http.json(ask, InteractionFinished)).redirect);
 }

@@ -28,6 +28,8 @@ export function Enter(props: {
   /** Whether it must be this address. */
   isFixed?: boolean;
   onEntered: (account: Opened, entry: Entry) => Promise<void>;
+  /** Who asks, between the heading and the fields. */
+  above?: ComponentChildren;
   children?: ComponentChildren;
   /** What else can be done, below the buttons. */
   instead?: ComponentChildren;
@@ -98,6 +100,7 @@ export function Enter(props: {
   return (
     <Page name="enter" title={props.title}>
       <p>{props.intro}</p>
+      {props.above}
       <Form
         onSubmit={() => {
           enter(props.first);

@@ -1,23 +1,29 @@
 import { useSignal } from '@preact/signals';
 import type { AttachedClient } from '#lib/protocol';
+import { connectedApps } from '../account/apps.ts';
 import { attachedClients, renameDevice, signOutClient } from '../account/devices.ts';
 import type { Session } from '../account/session.ts';
 import { strings } from '../strings/strings.ts';
 import { useAttempt, useLoaded } from '../ui/attempt.ts';
 import { Field, Form, Link, Page, Problem } from '../ui/parts.tsx';
 import { when } from '../ui/when.ts';
+import { ConnectedApps } from './connected-apps.tsx';
 
-/** `/settings/clients`: what is signed in, by name, to be renamed or signed out. */
+/** `/settings/clients`: what is signed in, by name, to be renamed or signed out, and the apps that were let in. */
 export function Clients({ session }: { session: Session }) {
   const words = strings.settings.clients;
   const clients = useLoaded(() => attachedClients(session));
+  const apps = useLoaded(() => connectedApps(session));
+  const isApp = ({ clientId }: AttachedClient) =>
+    apps.value?.some(({ client }) => client.client_id === clientId) === true;
   return (
     <Page name="clients" title={words.title} wide>
       <p>{words.intro}</p>
       <Problem text={clients.problem} />
       <ul class="list">
         {clients.value
-          ?.slice()
+          // An app stands below, once, on however many devices it is.
+          ?.filter((client) => apps.value !== undefined && !isApp(client))
           .sort((a, b) => b.lastAccessTime - a.lastAccessTime)
           .map((client) => (
             <ClientItem
@@ -28,6 +34,17 @@ export function Clients({ session }: { session: Session }) {
             />
           ))}
       </ul>
+      <Problem text={apps.problem} />
+      {apps.value && (
+        <ConnectedApps
+          session={session}
+          apps={apps.value}
+          onChanged={() => {
+            apps.reload();
+            clients.reload();
+          }}
+        />
+      )}
       <Link to="/settings">{strings.back}</Link>
     </Page>
   );

@@ -1,4 +1,5 @@
 import type { SecurityEventName } from '#lib/protocol';
+import { consent, scopes } from './consent.ts';
 import { pairing } from './pairing.ts';
 
 /** The words for what Firefox can sync, by its engine's name. */
@@ -30,28 +31,10 @@ const errors: Readonly<Record<string, string>> = {
   'errno-201': 'The server is busy. Try again in a moment.',
   'errno-202':
     'This server takes no new account of this address without an invitation. If you have one, enter its code.',
+  unknown_user_code: 'No device shows this code, or it is too old. Look at the device once more.',
+  login_required: 'The password must be given once more. Begin again in the app.',
   network: 'The server cannot be reached.',
   timeout: 'The server did not answer in time.',
-};
-
-/** What a scope lets an app do. */
-const scopes: Readonly<Record<string, string>> = {
-  openid: 'know that it is you',
-  profile: 'see your e-mail address, display name and picture',
-  'profile:write': 'change your display name and picture',
-  offline_access: 'keep its access until you sign it out',
-  app_key: 'receive its own encryption key, and no other',
-  'keys:read': 'read your own keys of this app',
-  'keys:write': 'publish your keys of this app',
-  'keys:discover': 'look up the public keys of other people in this app',
-  storage: 'read and write its own synced records',
-  'storage#read': 'read its own synced records',
-  'https://identity.mozilla.com/apps/oldsync': 'read and write your Firefox data',
-  'https://identity.mozilla.com/apps/oldsync#read': 'read your Firefox data',
-  'https://identity.thunderbird.net/apps/sync': 'read and write your Thunderbird data',
-  files: 'read its own encrypted files and files shared with you',
-  'files:write': 'store, share and delete its own encrypted files',
-  'share:send': 'leave encrypted messages for other people in this app',
 };
 
 /** The catalogue. Texts with something in them are functions. */
@@ -283,20 +266,7 @@ export const en = {
       button: 'Delete the account',
     },
   },
-  interaction: {
-    signIn: (app: string) => `Sign in to ${app}`,
-    intro: (app: string, host: string) =>
-      `${app} (${host}) asks for access to your account. You see what it asks for before you decide.`,
-    title: (app: string) => `${app} asks for access`,
-    as: (email: string) => `You are ${email}.`,
-    mayDo: 'If you allow it, the app can:',
-    goesTo: (host: string) => `The answer goes to: ${host}`,
-    thisDevice: 'a program on this device',
-    allow: 'Allow',
-    refuse: 'Refuse',
-    gone: 'Nobody asks for access here',
-    goneText: 'It began in another browser, or it is over. Begin again in the app.',
-  },
+  consent,
   scopes,
   deleted: {
     title: 'The account is deleted',
