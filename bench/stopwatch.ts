@@ -1,6 +1,6 @@
 import type { PlatformOptions } from '#lib/client';
+import { nodePlatform } from '#lib/client-node';
 import type { Aead } from '#lib/crypto';
-import { nodePlatform } from '../apps/cli/src/node-platform.ts';
 
 /** Milliseconds. */
 export interface Spent {

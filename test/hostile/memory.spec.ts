@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Pin, PinKey } from '#lib/client';
+import { locked } from '#lib/client-node';
 import { type Credentials, CredentialsFile } from '../../apps/cli/src/credentials.ts';
 import { meet } from '../../apps/cli/src/device.ts';
-import { locked } from '../../apps/cli/src/file-lock.ts';
 import { FilePinStore } from '../../apps/cli/src/file-pin-store.ts';
 import { refusal } from './people.ts';
 

@@ -1,14 +1,14 @@
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { SavedApp, SavedTokens, TokenKeeper } from '#lib/client';
-import { locked } from './file-lock.ts';
 import {
   configFolder,
+  locked,
   makePrivateFolder,
   readPrivateFile,
   removePrivateFile,
   writePrivateFile,
-} from './private-file.ts';
+} from '#lib/client-node';
 import { Refused } from './refused.ts';
 
 const Token = z.object({ token: z.string(), expiresAt: z.number() });

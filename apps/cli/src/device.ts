@@ -9,10 +9,10 @@ import {
   Sharing,
   Storage,
 } from '#lib/client';
+import { nodePlatform } from '#lib/client-node';
 import { APP_KEY } from '#lib/protocol';
 import { CredentialsFile } from './credentials.ts';
 import { FilePinStore } from './file-pin-store.ts';
-import { nodePlatform } from './node-platform.ts';
 import type { Common } from './options.ts';
 import { printable } from './printable.ts';
 

@@ -1,13 +1,13 @@
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { Pin, type PinKey, pinName, pinsOf, type PinStore } from '#lib/client';
-import { locked } from './file-lock.ts';
 import {
   configFolder,
+  locked,
   makePrivateFolder,
   readPrivateFile,
   writePrivateFile,
-} from './private-file.ts';
+} from '#lib/client-node';
 
 const Memory = z.object({
   /** The realm of each server, by address, since the first contact. */

@@ -11,20 +11,20 @@ import {
   SyncMemory,
   type SyncMemoryKeeper,
 } from '#lib/client';
-import { fromBase64Url, type KeyWithId, toBase64Url } from '#lib/crypto';
-import { OLD_SYNC } from '#lib/protocol';
-import { CredentialsFile } from './credentials.ts';
-import { locked } from './file-lock.ts';
-import { nodePlatform } from './node-platform.ts';
-import type { Common } from './options.ts';
-import { type PasswordSource, readPassword } from './password.ts';
 import {
   configFolder,
+  locked,
   makePrivateFolder,
+  nodePlatform,
   readPrivateFile,
   removePrivateFile,
   writePrivateFile,
-} from './private-file.ts';
+} from '#lib/client-node';
+import { fromBase64Url, type KeyWithId, toBase64Url } from '#lib/crypto';
+import { OLD_SYNC } from '#lib/protocol';
+import { CredentialsFile } from './credentials.ts';
+import type { Common } from './options.ts';
+import { type PasswordSource, readPassword } from './password.ts';
 import { OWN_FOLDER } from './record-folder.ts';
 import { Refused } from './refused.ts';
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { nodePlatform } from '../../cli/src/node-platform.ts';
+import { nodePlatform } from '#lib/client-node';
 import { progress } from '../../cli/src/progress.ts';
 import { Journey, type Step } from './journey.ts';
 import { RealFile } from './real-file.ts';

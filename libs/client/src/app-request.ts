@@ -36,6 +36,8 @@ export interface Pending {
   scopes: string[];
   /** What tokens will be asked for; the first comes with the code. */
   targets: Target[];
+  /** Has to be in the ID token. */
+  nonce: string;
   /** Opens what the app's key is sealed in; undefined when none was asked for. */
   privateJwk?: KeysPrivateJwk | undefined;
 }
@@ -44,7 +46,6 @@ export interface Pending {
 export interface PendingRedirect extends Pending {
   redirectUri: string;
   state: string;
-  nonce: string;
   /** Of PKCE. */
   verifier: string;
 }
@@ -74,7 +75,7 @@ export async function discover(server: Server): Promise<Discovery> {
   throw new IntegrityError('ISSUER_MISMATCH', detail);
 }
 
-/** Prepares what every grant asks for: scopes, audiences, and an ephemeral key to receive kBr. */
+/** Prepares what every grant asks for: scopes, audiences, a nonce, and an ephemeral key to receive kBr. */
 export async function prepare(
   request: AppRequest,
 ): Promise<{ pending: Pending; parameters: URLSearchParams }> {
@@ -83,34 +84,36 @@ export async function prepare(
   const scopes = [...new Set([...own, ...request.scopes])];
   const targets = [...apisOf(scopes), ...resources];
   const pair = scopes.includes(APP_KEY) ? await generateKeysJwk() : undefined;
-  const parameters = new URLSearchParams({ client_id: clientId, scope: scopes.join(' ') });
+  const nonce = secret(16);
+  const parameters = new URLSearchParams({ client_id: clientId, scope: scopes.join(' '), nonce });
   if (pair) {
     parameters.set('keys_jwk', toBase64Url(utf8(JSON.stringify(pair.publicJwk))));
   }
   for (const target of targets) parameters.append('resource', audienceOf(target));
-  return { pending: { clientId, scopes, targets, privateJwk: pair?.privateJwk }, parameters };
+  const pending = { clientId, scopes, targets, nonce, privateJwk: pair?.privateJwk };
+  return { pending, parameters };
 }
 
-/** Prepares an authorization by redirect: PKCE (S256), state and nonce besides. */
+/** Prepares an authorization by redirect: PKCE (S256) and state besides. */
 export async function prepareRedirect(
   server: Server,
   request: AppRequest & { redirectUri: string },
 ): Promise<{ pending: PendingRedirect; url: string }> {
   const { pending, parameters } = await prepare(request);
-  const [state, nonce, verifier] = [secret(16), secret(16), secret(32)];
+  const [state, verifier] = [secret(16), secret(32)];
   const url = new URL(`${server.url}/oauth2/authorize`);
   url.search = parameters.toString();
   for (const [name, value] of Object.entries({
     response_type: 'code',
     redirect_uri: request.redirectUri,
-    ...{ state, nonce },
+    state,
     code_challenge: toBase64Url(sha256(utf8(verifier))),
     code_challenge_method: 'S256',
   })) {
     url.searchParams.set(name, value);
   }
   const { redirectUri } = request;
-  return { url: url.href, pending: { ...pending, redirectUri, state, nonce, verifier } };
+  return { url: url.href, pending: { ...pending, redirectUri, state, verifier } };
 }
 
 /**
@@ -138,7 +141,7 @@ export function codeIn(redirectUrl: string, pending: PendingRedirect, issuer: st
 export async function readGrant(
   server: Server,
   answer: TokenAnswer,
-  pending: Pending & { nonce?: string },
+  pending: Pending,
 ): Promise<{ uid: string; kBr: KeyWithId | undefined }> {
   const added = answer.scope.split(' ').filter((name) => name && !pending.scopes.includes(name));
   if (added.length > 0) {
@@ -180,7 +183,7 @@ async function ownKey(
 async function subject(
   server: Server,
   idToken: string | undefined,
-  expected: { clientId: string; nonce?: string },
+  expected: { clientId: string; nonce: string },
 ): Promise<string> {
   const jwks = await server.http.json({ url: '/oauth2/jwks' }, Jwks);
   try {

@@ -5,6 +5,7 @@
  * | class | holds | never sees |
  * | --- | --- | --- |
  * | Account | password-derived keys, kA, kB | – |
+ * | Lockstep | signs people in to an app, keeps that | password, kB |
  * | App | kBr of one app, tokens | password, kB |
  * | Keys, Storage, Files, Sharing | an App | password, kB |
  *
@@ -13,8 +14,12 @@
 export { Account, type Credentials, type MasterKeys } from './account.ts';
 export { App, type SavedApp, type Started } from './app.ts';
 export { type AppRequest } from './app-request.ts';
+export { type AppStore, MemoryAppStore } from './app-store.ts';
 export { authorize, type Authorized } from './authorization.ts';
+export { BrowserAppStore } from './browser-app-store.ts';
 export { ClientError, IntegrityError, type IntegrityCode } from './client-error.ts';
+export { type DevicePrompt, startOnDevice, type StartedOnDevice } from './device-grant.ts';
+export { DpopKey } from './dpop.ts';
 export { Files, type FileReference, type Upload } from './files.ts';
 export { Http, type Ask, type Signable } from './http.ts';
 export { Contacts, type Safety, type Watched } from './contacts.ts';
@@ -25,6 +30,7 @@ export { type Contact, type KeyHolder } from './contact.ts';
 export { Keys, type KeysOptions } from './keys.ts';
 export { type OwnKey, type OwnPair } from './own-keys.ts';
 export { paddedLength } from './padding.ts';
+export { Lockstep, type LockstepOptions, type SessionStore } from './lockstep.ts';
 export { MemoryPinStore, Pin, type PinKey, pinName, pinsOf, type PinStore } from './pin-store.ts';
 export { type Platform, type PlatformOptions } from './platform.ts';
 export { deriveScopedKeys, type ScopedKey, sealKeysFor } from './scoped-keys.ts';

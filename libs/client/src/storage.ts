@@ -237,14 +237,9 @@ export class Storage {
   async #exchange() {
     const { tokens, server, kBr } = this.#app;
     const ask: Ask = { url: '/token/1.0/sync/1.5', headers: { 'x-keyid': kBr.kid } };
-    const bearer = await tokens.for('storage');
-    const once = (token: string) =>
-      server.http.json({ ...ask, authorization: () => `Bearer ${token}` }, StorageToken);
-    const token = await once(bearer).catch(async (error: unknown) => {
-      if (!(error instanceof ClientError) || error.code !== 'invalid-credentials') throw error;
-      tokens.drop('storage', bearer);
-      return once(await tokens.for('storage'));
-    });
+    const token = await tokens.bearing('storage', ask, (signed) =>
+      server.http.json(signed, StorageToken),
+    );
     if (!isAddressFor(server.url, token.api_endpoint)) {
       throw new ClientError('malformed-answer', 0, 'The address of the storage is none.');
     }

@@ -27,6 +27,9 @@ export interface TokenKeeper {
 /** An access token this close to its end is not used any more, in milliseconds. */
 const MARGIN_MS = 30_000;
 
+/** What our APIs, and the token server, say to a token that they do not take. */
+const REFUSED = ['unauthenticated', 'invalid-credentials'];
+
 /** The audience of a target (RFC 8707). */
 export function audienceOf(target: Target): string {
   return target in audiences ? audiences[target as Api] : target;
@@ -96,7 +99,7 @@ export class Tokens {
     try {
       return await send(this.#with(token, ask));
     } catch (error) {
-      const isRefused = error instanceof ClientError && error.code === 'unauthenticated';
+      const isRefused = error instanceof ClientError && REFUSED.includes(error.code);
       if (!isRefused || ask.stream) throw error;
       this.drop(target, token);
       return send(this.#with(await this.for(target), ask));

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { Account, ClientError, Server } from '#lib/client';
+import { nodePlatform } from '#lib/client-node';
 import { CredentialsFile } from '../credentials.ts';
-import { nodePlatform } from '../node-platform.ts';
 import { type Common, withExamples, tell } from '../options.ts';
 import { forgetSyncKey } from '../sync-device.ts';
 

@@ -1,0 +1,234 @@
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type App,
+  FileAppStore,
+  Lockstep,
+  type LockstepOptions,
+  MemoryAppStore,
+  signInByLoopback,
+  Storage,
+} from '#lib/client-node';
+import { type Account, passPage, signUp } from '../support/account.ts';
+import { TestServer } from '../support/test-server.ts';
+import { Liar } from '../hostile/liar.ts';
+
+const REDIRECT_URI = 'http://127.0.0.1:42427/callback';
+
+let server: TestServer;
+let alice: Account;
+let folder: string;
+beforeAll(async () => {
+  server = await TestServer.start();
+  alice = await signUp(server);
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-sdk-'));
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+  await server.stop();
+});
+
+/** An app as its developer sets it up. */
+const lockstep = (more: Partial<LockstepOptions> = {}) =>
+  new Lockstep({
+    server: server.url,
+    clientId: 'demo-app',
+    scopes: ['storage', 'profile'],
+    now: () => Date.now(),
+    ...more,
+  });
+
+/** As the account's page does: lets the app in, and returns where the browser is sent. */
+const letIn = async (url: string) => (await passPage(server, alice, new URL(url))).href;
+const signIn = async (app: Lockstep) => {
+  const back = await letIn(await app.startRedirect(REDIRECT_URI));
+  return (await app.finishRedirect(back)) as App;
+};
+
+describe('An app of somebody else', () => {
+  it('signs in by redirect, and has its key and its store', async () => {
+    const app = await signIn(lockstep());
+    expect(app.uid).toBe(alice.uid);
+    const storage = new Storage(app);
+    await storage.put('notes', 'first', { text: 'hello' });
+    expect(await storage.get('notes', 'first')).toMatchObject({ value: { text: 'hello' } });
+  });
+
+  it('goes away for the answer, and takes the sign-in up again afterwards', async () => {
+    const values = new Map<string, string>();
+    const session = {
+      getItem: (name: string) => values.get(name) ?? null,
+      setItem: (name: string, value: string) => values.set(name, value),
+      removeItem: (name: string) => values.delete(name),
+    };
+    const store = new MemoryAppStore();
+    const [before, after] = [lockstep({ session, store }), lockstep({ session, store })];
+    expect(await before.app()).toBeUndefined();
+    const back = await letIn(await before.startRedirect(REDIRECT_URI));
+    expect(after.expects(back)).toBe(true);
+    const app = (await after.finishRedirect(back)) as App;
+    expect([values.size, (await lockstep({ store }).app())?.kBr]).toEqual([0, app.kBr]);
+    expect(await after.finishRedirect(REDIRECT_URI)).toBeUndefined();
+  });
+
+  it('needs no key, and has none then', async () => {
+    const app = await signIn(lockstep({ wantsKey: false }));
+    expect(() => app.kBr).toThrow('did not ask for its key');
+    expect(app.export()).not.toHaveProperty('kBr');
+  });
+
+  it('keeps the sign-in in a file of its owner alone, and signs out', async () => {
+    const store = new FileAppStore(join(folder, 'own', 'app.json'));
+    const { kBr } = await signIn(lockstep({ store }));
+    expect((await stat(store.path)).mode & 0o777).toBe(0o600);
+    const again = await lockstep({ store }).app();
+    expect(again?.kBr).toEqual(kBr);
+    expect(await again?.tokens.for('storage')).toEqual(expect.any(String));
+    await lockstep({ store }).signOut();
+    await expect(stat(store.path)).rejects.toThrow('ENOENT');
+    await expect(again?.tokens.for('files')).rejects.toMatchObject({ code: 'signed-out' });
+  });
+
+  it('is told when the person refuses', async () => {
+    const app = lockstep();
+    const url = new URL(await app.startRedirect(REDIRECT_URI));
+    const query = new URLSearchParams({
+      ...{ error: 'access_denied', state: url.searchParams.get('state') ?? '', iss: server.url },
+    });
+    const back = `${REDIRECT_URI}?${query.toString()}`;
+    await expect(app.finishRedirect(back)).rejects.toMatchObject({ code: 'access_denied' });
+  });
+});
+
+describe('A native app', () => {
+  it('is come back to on a port of this computer, whatever else is asked there', async () => {
+    const seen: number[] = [];
+    const app = await signInByLoopback(lockstep(), async (url) => {
+      const { origin } = new URL(new URL(url).searchParams.get('redirect_uri') ?? '');
+      for (const path of ['/', '/callback?code=x&state=y', '/callback']) {
+        seen.push((await fetch(origin + path)).status);
+      }
+      const page = await fetch(await letIn(url));
+      seen.push(page.status);
+      expect(await page.text()).toContain('can be closed');
+      expect(page.headers.get('referrer-policy')).toBe('no-referrer');
+    });
+    expect([app.uid, seen]).toEqual([alice.uid, [404, 404, 404, 200]]);
+  });
+
+  it('waits no longer than it is told to', async () => {
+    const stop = new AbortController();
+    const waiting = signInByLoopback(
+      lockstep(),
+      () => {
+        stop.abort();
+      },
+      stop,
+    );
+    await expect(waiting).rejects.toMatchObject({ code: 'aborted' });
+  });
+});
+
+describe('fetch with a token', () => {
+  it('carries a token that is bound to the app’s key, and refreshes it once when it is refused', async () => {
+    const store = new MemoryAppStore();
+    const scopes = ['files'];
+    await signIn(lockstep({ store, scopes }));
+    const pair = (await store.get('dpop')) as CryptoKeyPair;
+    expect(pair.privateKey.extractable).toBe(false);
+    const sent: Request[] = [];
+    const watch: typeof fetch = (input, init) => {
+      sent.push(new Request(input, init));
+      return fetch(input, init);
+    };
+    const app = (await lockstep({ store, fetch: watch }).app()) as App;
+    const ask = app.fetchFor('files');
+    const url = `${server.url}/files/v1/${app.uid}/usage`;
+    expect((await ask(url)).status).toBe(200);
+    await server.db.query(
+      `DELETE FROM oidc WHERE model = 'AccessToken' AND payload->>'aud' LIKE '%files'`,
+    );
+    sent.length = 0;
+    expect((await ask(url)).status).toBe(200);
+    expect(sent.map(({ url }) => new URL(url).pathname)).toEqual([
+      ...[new URL(url).pathname, '/oauth2/token', new URL(url).pathname],
+    ]);
+    const proofs = sent.map(({ headers }) => headers.get('dpop'));
+    expect(new Set(proofs).size).toBe(3);
+    expect(sent[0]?.headers.get('authorization')).toMatch(/^DPoP /);
+    const stolen = sent[2]?.headers.get('authorization')?.slice(5) ?? '';
+    const alone = await fetch(url, { headers: { authorization: `Bearer ${stolen}` } });
+    expect(alone.status).toBe(401);
+    for (const { url } of sent) expect(url).not.toContain(stolen);
+  });
+
+  it('goes to no other address', async () => {
+    const app = await signIn(lockstep());
+    for (const url of ['https://evil.example/', 'http://localhost.evil.example/']) {
+      const asked = app.fetchFor('storage')(url);
+      await expect(asked).rejects.toMatchObject({ code: 'foreign-address' });
+    }
+    expect(() => app.fetchFor('urn:example:api')).toThrow('must be said');
+  });
+
+  it('takes no token that is good without the key', async () => {
+    const liar = new Liar();
+    const app = lockstep({ fetch: liar.fetch });
+    const back = await letIn(await app.startRedirect(REDIRECT_URI));
+    liar.alter('POST', /\/token$/, (answer) => ({ ...answer, token_type: 'Bearer' }));
+    await expect(app.finishRedirect(back)).rejects.toMatchObject({ code: 'TOKEN_NOT_BOUND' });
+  });
+});
+
+describe('What others try', () => {
+  it('an answer is good once', async () => {
+    const app = lockstep();
+    const back = await letIn(await app.startRedirect(REDIRECT_URI));
+    await app.finishRedirect(back);
+    await expect(app.finishRedirect(back)).rejects.toMatchObject({ code: 'STATE_MISMATCH' });
+  });
+
+  it('an answer that nobody began with is refused, and one of another server', async () => {
+    const app = lockstep();
+    const back = new URL(await letIn(await app.startRedirect(REDIRECT_URI)));
+    const foreign = new URL(back);
+    foreign.searchParams.set('state', 'AAAAAAAAAAAAAAAAAAAAAA');
+    const refused = app.finishRedirect(foreign.href);
+    await expect(refused).rejects.toMatchObject({ code: 'STATE_MISMATCH' });
+    back.searchParams.set('iss', 'https://another.example');
+    const mixedUp = app.finishRedirect(back.href);
+    await expect(mixedUp).rejects.toMatchObject({ code: 'ISSUER_MISMATCH' });
+  });
+
+  it('a code that was put into another sign-in is not redeemed: PKCE', async () => {
+    const [victim, own] = [lockstep(), lockstep()];
+    const stolen = new URL(await letIn(await victim.startRedirect(REDIRECT_URI)));
+    const began = new URL(await own.startRedirect(REDIRECT_URI));
+    stolen.searchParams.set('state', began.searchParams.get('state') ?? '');
+    const injected = own.finishRedirect(stolen.href);
+    await expect(injected).rejects.toMatchObject({ code: 'invalid_grant' });
+  });
+
+  it('two that have one store burn no refresh token', async () => {
+    const path = join(folder, 'two.json');
+    const both = [new FileAppStore(path), new FileAppStore(path)];
+    const scopes = ['storage', 'files', 'keys:read'];
+    await signIn(lockstep({ store: both[0], scopes }));
+    const apps = await Promise.all(
+      both.map(async (store) => (await lockstep({ store, scopes }).app()) as App),
+    );
+    const tokens = await Promise.all(
+      apps.flatMap(({ tokens }) => [tokens.for('files'), tokens.for('keys')]),
+    );
+    expect(new Set(tokens).size).toBe(2); // the second took what the first got
+    const kept = await readFile(path, 'utf8');
+    for (const token of tokens) expect(kept).toContain(token);
+    // Neither ended the other's sign-in.
+    server.clock.advance(3700);
+    for (const app of apps) {
+      app.tokens.drop('files', tokens[0] ?? '');
+      expect(await app.tokens.for('files')).toEqual(expect.any(String));
+    }
+  });
+});
