@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { QueryFailedError } from 'typeorm';
 import { type AskedOfAccount, Failure, type FinishInteraction, scopesIn } from '#lib/protocol';
+import { expectVerified } from '../accounts/session-facts.ts';
 import type { Session } from '../accounts/session.guard.ts';
 import { type AppParams, type SignIn, text } from './app-params.ts';
 import { AuthorityService } from './authority.service.ts';
@@ -46,7 +47,7 @@ export class AnswersService {
    * Grants exactly what was asked for, and remembers it.
    *
    * @returns the grant's id
-   * @throws Failure `unauthenticated`, `unverified-account`, `invalid-parameter` when the keys do not
+   * @throws Failure `unauthenticated`, `unverified-account`, `unverified-session`, `invalid-parameter` when the keys do not
    *   fit the question, `unknown-client`
    */
   async grant(
@@ -55,9 +56,7 @@ export class AnswersService {
     { keys_jwe: keysJwe, own_session: ownsSession }: FinishInteraction,
   ): Promise<{ grantId: string; uid: string; signIn: SignIn; scopes: string[] }> {
     if (!session) throw new Failure('unauthenticated', 'A session must consent.');
-    if (!session.verified) {
-      throw new Failure('unverified-account', 'The address is not verified yet.');
-    }
+    expectVerified(session);
     const wantsKeys = params['keys_jwk'] !== undefined;
     if (wantsKeys !== (keysJwe !== undefined) || (keysJwe && !KEYS_JWE.test(keysJwe))) {
       throw new Failure(
