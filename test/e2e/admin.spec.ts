@@ -141,6 +141,21 @@ it('tells what a deletion waits for', async () => {
   expect(stdout).toContain(`${uid}: being erased, 3 tries\n  stores     1 to be deleted on far\n`);
 });
 
+it('lets another key sign, or ends those that were stolen', async () => {
+  type Key = { kid: string; endsAt: string | null };
+  const list = () => operator.json<Key[]>('admin', 'signing-keys', 'list');
+  const [first] = await list();
+  const { kid } = await operator.json<Key>('admin', 'signing-keys', 'rotate');
+  expect((await list()).map((key) => [key.kid, key.endsAt])).toEqual([
+    [kid, null],
+    [first?.kid, ISO],
+  ]);
+  const { stdout } = await operator.run('admin', 'signing-keys', 'rotate', '--at-once');
+  const [last, ...others] = await list();
+  expect(stdout).toContain(`${last?.kid ?? ''} signs now.`);
+  expect(others).toEqual([]);
+});
+
 it('has help with examples, and says what is wrong with a number', async () => {
   const { code, stdout } = await operator.run('admin', '--help');
   expect(code).toBe(0);

@@ -1,4 +1,15 @@
-import { type Account, askToken, signUp, tokenFor } from '../support/account.ts';
+import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
+import { AuthorityService } from '../../apps/server/src/oauth/authority.service.ts';
+import { SigningKeysService } from '../../apps/server/src/oauth/signing-keys.service.ts';
+import {
+  type Account,
+  askToken,
+  authorize,
+  exchange,
+  signUp,
+  tokenFor,
+} from '../support/account.ts';
+import { until } from '../support/until.ts';
 import { TestServer } from '../support/test-server.ts';
 
 let one: TestServer;
@@ -55,5 +66,79 @@ describe('two processes on one database', () => {
     for (const { body } of all) {
       if (body.access_token) await tryKeys(one, body.access_token).expect(401);
     }
+  });
+});
+
+describe('the key that signs', () => {
+  const jwks = async (server: TestServer) => {
+    const { body } = await server.request().get('/oauth2/jwks').expect(200);
+    return body as { keys: (object & { kid: string; d?: string })[] };
+  };
+  const kids = async (server: TestServer) => (await jwks(server)).keys.map(({ kid }) => kid);
+  /** An ID token as a process gives it out. */
+  const signed = async (server: TestServer): Promise<string> => {
+    const authorized = await authorize(one, alice, { scope: 'openid' });
+    return (await exchange(server, authorized).expect(200)).body.id_token as string;
+  };
+  const advance = (seconds: number) => {
+    for (const { clock } of [one, other]) clock.advance(seconds);
+  };
+  const followed = async (list: readonly string[]) => {
+    for (const server of [one, other]) {
+      await until(async () => String(await kids(server)) === String(list));
+    }
+  };
+
+  it('is replaced in every process, without a restart, and the old one stays as long as needed', async () => {
+    const [old = ''] = await kids(one);
+    expect(await kids(other)).toEqual([old]);
+    const before = await signed(one);
+    const kid = await one.app.get(SigningKeysService).rotate();
+    const asked = Date.now();
+    await followed([old, kid]); // published everywhere, by the timer of each process
+    expect(Date.now() - asked).toBeLessThan(2500);
+    expect(decodeProtectedHeader(await signed(other)).kid).toBe(old);
+    advance(11);
+    await followed([kid, old]);
+    const keys = createLocalJWKSet(await jwks(one));
+    for (const token of [before, await signed(one), await signed(other)]) {
+      await jwtVerify(token, keys, { issuer: one.url, audience: 'demo-app' });
+    }
+    expect(decodeProtectedHeader(await signed(other)).kid).toBe(kid);
+    advance(3700);
+    await followed([kid]);
+    await one.app.get(AuthorityService).purge();
+    expect(await one.db.query(`SELECT kid FROM signing_key`)).toEqual([{ kid }]);
+    expect((await jwks(one)).keys.every(({ d }) => d === undefined)).toBe(true);
+  });
+
+  it('is replaced under requests that are being answered', async () => {
+    const codes = await Promise.all(
+      Array.from({ length: 12 }, () => authorize(one, alice, { scope: 'openid' })),
+    );
+    const authority = one.app.get(AuthorityService);
+    const answers = codes.map((authorized) =>
+      exchange(one, authorized).then(({ status }) => status),
+    );
+    for (let i = 0; i < 5; i++) {
+      await one.app.get(SigningKeysService).rotate();
+      await authority.followKeys();
+    }
+    expect(new Set(await Promise.all(answers))).toEqual(new Set([200]));
+  });
+
+  it('ends at once when it was stolen', async () => {
+    const kid = await other.app.get(SigningKeysService).rotate({ atOnce: true });
+    await followed([kid]);
+    expect(decodeProtectedHeader(await signed(one)).kid).toBe(kid);
+  });
+
+  it('is made once by processes that boot at once', async () => {
+    await one.db.query(`DELETE FROM signing_key`);
+    const all = await Promise.all(
+      [one, other, one, other].map((server) => server.app.get(SigningKeysService).published()),
+    );
+    expect(new Set(all.map(({ keys }) => keys.map((key) => key.kid).join())).size).toBe(1);
+    expect(all[0]?.keys).toHaveLength(1);
   });
 });

@@ -81,19 +81,37 @@ const sessions = new Command('sessions')
     ),
   );
 
-/** `lockstep admin users|invites|sessions`, for the operator */
+const signingKeys = new Command('signing-keys')
+  .description('keys that sign ID tokens and JWTs')
+  .addCommand(
+    addDataOption(new Command('list').description('the newest first')).action(
+      (_options, command: Command) => runAdminTask(command, { action: 'signing-keys' }),
+    ),
+  )
+  .addCommand(
+    addDataOption(
+      new Command('rotate')
+        .description('let a new key sign; the old ones go when what they signed has expired')
+        .option('--at-once', 'the old one was stolen: what it signed is refused from now on'),
+    ).action(({ atOnce }: { atOnce?: true }, command: Command) =>
+      runAdminTask(command, { action: 'rotate-signing-key', atOnce: atOnce === true }),
+    ),
+  );
+
+/** `lockstep admin users|invites|sessions|signing-keys`, for the operator */
 export const admin = withExamples(
   new Command('admin').description(
-    'accounts, invitations and sessions; for the operator, on the machine of the front',
+    'accounts, invitations, sessions and keys; for the operator, on the machine of the front',
   ),
   [
     'admin users list --search example.org',
     'admin users show alice@example.org',
     'admin invites revoke bob@example.org',
     'admin sessions revoke alice@example.org',
+    'admin signing-keys rotate',
   ],
 );
-for (const command of [users, invites, sessions]) admin.addCommand(command);
+for (const command of [users, invites, sessions, signingKeys]) admin.addCommand(command);
 
 function count(text: string): number {
   if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('It is a number up to 99999.');

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { DeletionEntity } from '../deletion/deletion.entity.ts';
 import { deletionTables, DeletionsService } from '../deletion/deletions.service.ts';
+import { LEAD_SECONDS, SigningKeysService } from '../oauth/signing-keys.service.ts';
 import { type OperatorTools, runOperatorProgram, table } from '../platform/operator-program.ts';
 import { AdminService, type UserRow } from './admin.service.ts';
 
@@ -21,6 +22,8 @@ const Task = z.intersection(
     z.object({ action: z.literal('revoke-invites'), which: who }),
     z.object({ action: z.literal('sessions'), who: who.optional(), limit }),
     z.object({ action: z.literal('revoke-sessions'), which: who }),
+    z.object({ action: z.literal('signing-keys') }),
+    z.object({ action: z.literal('rotate-signing-key'), atOnce: z.boolean().default(false) }),
   ]),
 );
 type Tools = OperatorTools<z.infer<typeof Task>>;
@@ -75,6 +78,24 @@ async function run({ task: what, db, clock, say }: Tools): Promise<void> {
     case 'revoke-sessions': {
       const revoked = await admin.revokeSessions(what.which);
       say({ revoked }, [`${revoked} ended.`]);
+      return;
+    }
+    case 'signing-keys': {
+      const rows = await new SigningKeysService(db, clock).list();
+      const columns = rows.map(({ kid, signsAt, endsAt }) => [
+        ...[kid, `signs from ${signsAt.toISOString()}`],
+        endsAt ? `published until ${endsAt.toISOString()}` : 'until another takes over',
+      ]);
+      say(rows, table(columns, 'There is no key yet: the first start makes one.'));
+      return;
+    }
+    case 'rotate-signing-key': {
+      const kid = await new SigningKeysService(db, clock).rotate(what);
+      say({ kid }, [
+        what.atOnce
+          ? `${kid} signs now. What other keys signed is refused.`
+          : `${kid} signs in ${LEAD_SECONDS} seconds. What the old key signed stays good.`,
+      ]);
       return;
     }
   }

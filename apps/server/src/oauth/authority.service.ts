@@ -1,8 +1,7 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import type { JWKS } from 'oidc-provider';
 import type Provider from 'oidc-provider';
 import { DataSource, QueryFailedError } from 'typeorm';
 import { Failure } from '#lib/protocol';
@@ -11,37 +10,43 @@ import type { Session } from '../accounts/session.guard.ts';
 import { Clock } from '../platform/clock.ts';
 import { RepeatedJob } from '../platform/repeated-job.ts';
 import { Config } from '../platform/config.ts';
-import { asFailure } from '../platform/failure.filter.ts';
-import { problem } from '../platform/problem.ts';
 import { SettingsService } from '../platform/settings.service.ts';
 import { ClientsService } from './clients.service.ts';
 import { ConsentsService } from './consents.service.ts';
 import { DeviceCodesService } from './device-codes.service.ts';
-import { oauthError } from './oauth-error.ts';
 import { adapters } from './oidc.adapter.ts';
+import { answerFailures } from './provider-failures.ts';
 import { makeProvider } from './provider.ts';
 import { audiencesOf } from './resources.ts';
+import { SigningKeysService } from './signing-keys.service.ts';
 import { publicKeys } from './signing-keys.ts';
 import { hashOf } from './token-hash.ts';
 
 /** For who signed out while a request was under way. */
 export const sessionEnded = () => new Failure('unauthenticated', 'The session has ended.');
 
-const nothingHere = new Failure('not-found', 'There is nothing at this address.');
-
 /** An hour. */
 const PURGE_MS = 3_600_000;
+
+/** Another process may have changed the keys. */
+const FOLLOW_MS = 1000;
 
 /** Holds the provider, its keys, and the grants that accounts give to apps. */
 @Injectable()
 export class AuthorityService implements OnModuleDestroy {
   private readonly logger = new Logger('oauth');
-  private readonly job = new RepeatedJob(
+  private readonly purging = new RepeatedJob(
     () => this.purge(),
     (error) => {
       this.logger.warn({ event: 'purge-failed', error: String(error) });
     },
   );
+  private readonly following = new RepeatedJob(
+    () => this.followKeys(),
+    // Without the database nobody gets a token, and others say that it is away.
+    () => undefined,
+  );
+  private cookieKeys: string[] = [];
   private keys: readonly object[] = [];
   private made?: { provider: Provider; handle: ReturnType<Provider['callback']> };
 
@@ -52,6 +57,7 @@ export class AuthorityService implements OnModuleDestroy {
     private readonly deviceCodes: DeviceCodesService,
     private readonly accounts: AccountsService,
     private readonly settings: SettingsService,
+    private readonly signingKeys: SigningKeysService,
     private readonly clock: Clock,
     private readonly config: Config,
   ) {}
@@ -59,56 +65,49 @@ export class AuthorityService implements OnModuleDestroy {
   /** Makes, at the first boot, the keys and the built-in apps; at every boot, the provider. */
   async start(): Promise<void> {
     await this.clients.seed();
-    const jwks = JSON.parse(await this.settings.getOrMake('oidc-jwks', makeJwks)) as JWKS;
-    this.keys = publicKeys(jwks).keys;
     const cookieKey = await this.settings.getOrMake('oidc-cookie-key', () =>
       randomBytes(32).toString('base64url'),
     );
+    this.cookieKeys = [cookieKey];
+    await this.followKeys();
+    await this.purge();
+    this.purging.start(PURGE_MS);
+    this.following.start(FOLLOW_MS);
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.following.stop();
+    await this.purging.stop();
+  }
+
+  /**
+   * Makes the provider anew when the keys are others: it reads them but once. Requests that it is
+   * answering it answers to the end.
+   */
+  async followKeys(): Promise<void> {
+    const jwks = await this.signingKeys.published();
+    const { keys } = publicKeys(jwks);
+    if (JSON.stringify(keys) === JSON.stringify(this.keys)) return;
     const provider = makeProvider({
       issuer: this.config.publicUrl.origin,
       adapterOf: adapters(this.db, this.clock, this.clients),
       jwks,
       clock: this.clock,
-      cookieKeys: [cookieKey],
+      cookieKeys: this.cookieKeys,
       profile: (uid) => this.accounts.profile(uid),
       takeKeys: (grantId) => this.takeKeys(grantId),
       mayPoll: (deviceCode) => this.deviceCodes.mayPoll(deviceCode),
       noteUse: (uid, clientId) => this.consents.noteUse(uid, clientId),
     });
-    const failures = new WeakMap<object, Failure>();
-    provider.on('server_error', (ctx, error) => {
-      const failure = asFailure(error);
-      if (failure) failures.set(ctx, failure);
-      else this.logger.error({ event: 'crash', error: error.stack });
-    });
-    provider.use(async (ctx, next) => {
-      await next();
-      // Phones ask for their profile here, and get a new token when they read FxA's number.
-      if (ctx.path === '/oauth2/userinfo' && ctx.status === 401) {
-        ctx.body = { ...(ctx.body as object), code: 401, errno: 110 };
-      }
-      // What its router does not know it leaves unanswered; an error of the database it calls its own.
-      const unknown = ctx.status === 404 && !ctx.body ? nothingHere : undefined;
-      const failure = failures.get(ctx) ?? unknown;
-      if (!failure) return;
-      const format = ctx.path.startsWith('/oauth2/') ? oauthError : problem;
-      const { status, contentType, body, headers } = format(failure);
-      ctx.status = status;
-      ctx.body = JSON.stringify(body);
-      ctx.set({ ...headers, ...failure.options.headers, 'content-type': contentType });
-    });
+    answerFailures(provider, this.logger);
+    this.keys = keys;
     this.made = { provider, handle: provider.callback() };
-    await this.purge();
-    this.job.start(PURGE_MS);
-  }
-
-  onModuleDestroy(): Promise<void> {
-    return this.job.stop();
   }
 
   /** Removes what expired: every browser, code and token leaves a row behind. */
   async purge(): Promise<void> {
     await this.db.query(`DELETE FROM oidc WHERE expires_at <= $1`, [this.clock.now()]);
+    await this.signingKeys.purge();
   }
 
   get provider(): Provider {
@@ -116,7 +115,7 @@ export class AuthorityService implements OnModuleDestroy {
     return this.made.provider;
   }
 
-  /** The keys that sign, without their private members, as JWKs. */
+  /** The keys whose signatures count, without their private members; the first one signs. */
   get publicKeys(): readonly object[] {
     return this.keys;
   }
@@ -263,10 +262,3 @@ export class AuthorityService implements OnModuleDestroy {
 /** Whether a foreign key refused a row, because the session that it names is gone. */
 const isWithoutSession = (error: unknown) =>
   error instanceof QueryFailedError && (error.driverError as { code?: string }).code === '23503';
-
-/** One ES256 key; a later one is put before it, and both are published. */
-function makeJwks(): string {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const key = { ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig' };
-  return JSON.stringify({ keys: [{ ...key, kid: randomBytes(9).toString('base64url') }] });
-}

@@ -30,6 +30,7 @@ import { FxaTokenController } from './fxa-token.controller.ts';
 import { InteractionController } from './interaction.controller.ts';
 import { RefreshTokensService } from './refresh-tokens.service.ts';
 import { ScopedKeyController } from './scoped-key.controller.ts';
+import { SigningKeysService } from './signing-keys.service.ts';
 import { TokenFactsController } from './token-facts.controller.ts';
 import { TokenFactsService } from './token-facts.service.ts';
 
@@ -56,6 +57,7 @@ import { TokenFactsService } from './token-facts.service.ts';
     EraseGrantsService,
     FxaGrantsService,
     RefreshTokensService,
+    SigningKeysService,
     TokenFactsService,
   ],
   exports: [

@@ -110,10 +110,16 @@ export function makeProvider(parts: ProviderParts): Provider {
     extraParams: { keys_jwk: checkKeysJwk },
     interactions: { policy: policy(), url: (_ctx, { uid }) => `/oauth2/interaction/${uid}` },
     // A token that is older than the password is told from others by it: the token server does.
-    extraTokenClaims: async (_ctx, token) => {
+    extraTokenClaims: async (ctx, token) => {
       if (isJwt(token)) return undefined;
       const account = 'accountId' in token ? await parts.profile(token.accountId) : undefined;
-      return account && { 'fxa-generation': account.generation };
+      const authTime = authTimeOf(ctx);
+      return (
+        account && {
+          'fxa-generation': account.generation,
+          ...(authTime !== undefined && { auth_time: authTime }),
+        }
+      );
     },
     findAccount: async (_ctx, accountId) => {
       const profile = await parts.profile(accountId);
@@ -191,6 +197,12 @@ export function makeProvider(parts: ProviderParts): Provider {
     await complete(ctx as KoaContextWithOIDC, parts);
   });
   return provider;
+}
+
+/** When the password was given for what is redeemed here, in seconds; undefined elsewhere. */
+function authTimeOf(ctx: KoaContextWithOIDC | undefined): number | undefined {
+  const { AuthorizationCode, RefreshToken, DeviceCode } = ctx?.oidc.entities ?? {};
+  return (AuthorizationCode ?? RefreshToken ?? DeviceCode)?.authTime;
 }
 
 /** Whether this is a browser that signs in to the whole account. */
