@@ -14,6 +14,8 @@ interface Lie {
  */
 export class Liar {
   private lies: Lie[] = [];
+  /** Every request that was answered, and with which status; not those that a lie was told about. */
+  readonly answered: { method: string; path: string; status: number }[] = [];
   private ambush: { path: RegExp; strike: (pathname: string) => Promise<unknown> } | undefined;
 
   readonly fetch: typeof globalThis.fetch = async (input, init) => {
@@ -26,7 +28,12 @@ export class Liar {
     const lie = this.lies.find(
       ({ method, path }) => method === (init?.method ?? 'GET') && path.test(pathname),
     );
-    if (!lie) return fetch(input, init);
+    if (!lie) {
+      const response = await fetch(input, init);
+      const method = init?.method ?? 'GET';
+      this.answered.push({ method, path: pathname, status: response.status });
+      return response;
+    }
     // A lie needs a whole answer, not a word that nothing changed.
     const asked = new Headers(init?.headers);
     asked.delete('if-none-match');

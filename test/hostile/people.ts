@@ -1,6 +1,6 @@
 import { mailedCode } from '../../apps/demo/src/mailbox.ts';
-import { type Device, Person } from '../../apps/demo/src/person.ts';
-import type { IntegrityCode } from '#lib/client';
+import { DEMO_APP, Device, Person } from '../../apps/demo/src/person.ts';
+import { Account, App, authorize, type IntegrityCode, Server } from '#lib/client';
 import { sha256, toBase64Url, utf8 } from '#lib/crypto';
 import type { TestServer } from '../support/test-server.ts';
 import { Liar } from './liar.ts';
@@ -14,16 +14,34 @@ export interface Victim {
   ahead: { ms: number };
 }
 
-/** Signs up, verifies, connects the app and publishes keys. */
-export async function join(server: TestServer, name: string): Promise<Victim> {
+/** Signs up, verifies, connects the app and, unless told otherwise, publishes keys. */
+export async function join(
+  server: TestServer,
+  name: string,
+  { publishes = true } = {},
+): Promise<Victim> {
   const liar = new Liar();
   const ahead = { ms: 0 };
   const now = () => Date.now() + ahead.ms;
   const person = new Person(name, server.url, { now, fetch: liar.fetch });
   await person.signUp((uid) => mailedCode(server.config.dataDir, uid));
   const device = await person.connect();
-  await device.keys.publish();
+  if (publishes) await device.keys.publish();
   return { person, device, liar, ahead };
+}
+
+/** The same app for the same person, on a device where this password is typed. */
+export async function signInAgain(
+  { person, liar, ahead }: Victim,
+  server: TestServer,
+  password = person.password,
+): Promise<Device> {
+  const now = () => Date.now() + ahead.ms;
+  const there = await Server.at(server.url, { now, fetch: liar.fetch });
+  const account = await Account.signIn(there, { email: person.email, password });
+  const started = await App.start(there, DEMO_APP);
+  const { redirect } = await authorize(account, started.url);
+  return new Device(await started.finish(redirect));
 }
 
 /** base64url SHA-256 of a text. */

@@ -94,7 +94,10 @@ export async function mailedResetCode(server: TestServer, uid: string): Promise<
 }
 
 /** Leave to reset: an accountResetToken, by the mailed digits. */
-export async function forget(server: TestServer, { uid, email }: Account): Promise<string> {
+export async function forget(
+  server: TestServer,
+  { uid, email }: Pick<Account, 'uid' | 'email'>,
+): Promise<string> {
   await post(server, 'password/forgot/send_otp', { email }).expect(200, {});
   const code = await mailedResetCode(server, uid);
   const { body } = await post(server, 'password/forgot/verify_otp', { email, code }).expect(200);
