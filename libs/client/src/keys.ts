@@ -27,7 +27,7 @@ import { type HistoryEntry, readHistory } from './key-history.ts';
 import { type CheckedList, openKeyList } from './key-list.ts';
 import { claimPackage, type OwnPackage, publishPackages } from './key-packages.ts';
 import { checkOwn, openOwn, type OwnPair, type OwnPlace } from './own-keys.ts';
-import { followPin } from './pin-rules.ts';
+import { afterReset, followPin } from './pin-rules.ts';
 import type { PinStore } from './pin-store.ts';
 import type { Server } from './server.ts';
 
@@ -183,6 +183,16 @@ export class Keys {
     return { uid, kid };
   }
 
+  /** Who finds this person by address. */
+  async discoverable(): Promise<KeySettingsNow['discoverable']> {
+    return (await this.#state()).discoverable;
+  }
+
+  /** Who finds this person in the app, as the server has it. */
+  async discoverable(): Promise<KeySettingsNow['discoverable']> {
+    return (await this.#state()).discoverable;
+  }
+
   /** Lets the other members of the app find this person, or nobody. */
   async setDiscoverable(discoverable: KeySettingsNow['discoverable']): Promise<void> {
     const { identity, now, place } = await this.#publisher();
@@ -190,6 +200,7 @@ export class Keys {
     const payload = { v: 1, iss, sub, cid, iat: now, discoverable };
     const json = { settings: await identity.sign(KEY_SETTINGS_TYPE, payload) };
     await this.#run({ method: 'PUT', url: `${ME}/settings`, json });
+    this.#own = undefined;
   }
 
   /**
@@ -296,7 +307,7 @@ export class Keys {
         return followPin(pin, checked, 'this account');
       } catch (cause) {
         if (!(cause instanceof IntegrityError)) throw cause;
-        if (cause.code === 'IDENTITY_RESET') return followPin(undefined, checked, place.uid);
+        if (pin && cause.code === 'IDENTITY_RESET') return afterReset(pin, checked, place.uid);
         if (cause.code !== 'IDENTITY_CHANGED') throw cause;
         const detail = 'This device had another kBr for the app.';
         throw new IntegrityError('KEY_GENERATION_MISMATCH', detail, { cause });

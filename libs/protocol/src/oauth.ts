@@ -112,3 +112,15 @@ export type ConnectedApp = z.infer<typeof ConnectedApp>;
 /** POST /auth/v1/account/connected_apps/revoke */
 export const RevokeApp = z.object({ client_id: ClientId });
 export type RevokeApp = z.infer<typeof RevokeApp>;
+
+/** POST /auth/v1/account/connected_apps/token: a token as a connected app has it, for the account's pages. */
+export const AskPageToken = z.object({ client_id: ClientId, api: z.enum(['keys', 'storage']) });
+export type AskPageToken = z.infer<typeof AskPageToken>;
+export const PageToken = z.object({
+  access_token: z.string(),
+  /** Seconds. */
+  expires_in: z.number().int(),
+  /** Separated by spaces. */
+  scope: z.string(),
+});
+export type PageToken = z.infer<typeof PageToken>;

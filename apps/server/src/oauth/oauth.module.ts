@@ -28,6 +28,8 @@ import { EraseGrantsService } from './erase-grants.service.ts';
 import { FxaGrantsService } from './fxa-grants.service.ts';
 import { FxaTokenController } from './fxa-token.controller.ts';
 import { InteractionController } from './interaction.controller.ts';
+import { PageTokenController } from './page-token.controller.ts';
+import { PageTokensService } from './page-tokens.service.ts';
 import { RefreshTokensService } from './refresh-tokens.service.ts';
 import { ScopedKeyController } from './scoped-key.controller.ts';
 import { SigningKeysService } from './signing-keys.service.ts';
@@ -43,6 +45,7 @@ import { TokenFactsService } from './token-facts.service.ts';
     InteractionController,
     DeviceController,
     ConnectedAppsController,
+    PageTokenController,
     ScopedKeyController,
     FxaTokenController,
     TokenFactsController,
