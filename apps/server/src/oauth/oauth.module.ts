@@ -59,6 +59,7 @@ import { TokenFactsService } from './token-facts.service.ts';
     DeviceCodesService,
     EraseGrantsService,
     FxaGrantsService,
+    PageTokensService,
     RefreshTokensService,
     SigningKeysService,
     TokenFactsService,
