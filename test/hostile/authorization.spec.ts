@@ -46,7 +46,10 @@ describe('a server that lies while an app is let in', () => {
 
   it('cannot put another app in the place of the one that asked', async () => {
     const client = { client_id: 'another-app', name: 'Another' };
-    alice.liar.alter('GET', DETAILS, (answer) => ({ ...answer, client }));
+    alice.liar.alter('GET', DETAILS, (answer) => ({
+      ...answer,
+      client: { ...answer.client, ...client },
+    }));
     const { url } = await App.start(met, DEMO_APP);
     await expect(authorize(account, url)).rejects.toMatchObject(refusal('KEYS_REPLACED'));
   });
@@ -228,7 +231,7 @@ describe('a server that lies while an app is let in', () => {
 
     it('cannot give a key of its own making', async () => {
       let asked = '';
-      alice.liar.alter('GET', DETAILS, (answer: { keys_jwk: string }) => {
+      alice.liar.alter('POST', DETAILS, (answer: { keys_jwk: string }) => {
         asked = answer.keys_jwk;
         return answer;
       });

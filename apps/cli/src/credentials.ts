@@ -17,6 +17,7 @@ const App = z.object({
   realm: z.string(),
   uid: z.string(),
   clientId: z.string(),
+  email: z.string().optional(),
   kBr: z.object({ kid: z.string(), k: z.string() }).optional(),
   tokens: z.object({
     refreshToken: z.string(),
@@ -26,8 +27,10 @@ const App = z.object({
 
 const Credentials = z.object({
   email: z.string(),
-  /** Ends the session, and allows everything else but opening data. */
-  sessionToken: z.string(),
+  /** Another at every sign-in. */
+  signIn: z.string().optional(),
+  /** Ends the session, and allows everything else but opening data; none when a browser let this computer in. */
+  sessionToken: z.string().optional(),
   app: App,
 });
 /** What this computer keeps of a sign-in: neither the password nor kB, only the key of one app. */
@@ -37,7 +40,7 @@ export type Credentials = z.infer<typeof Credentials>;
 export class CredentialsFile implements TokenKeeper {
   readonly #path: string;
   /** The sign-in that was read. */
-  #sessionToken: string | undefined;
+  #signIn: string | undefined;
 
   constructor(profile: string) {
     this.#path = join(configFolder(), profile, 'credentials.json');
@@ -49,7 +52,7 @@ export class CredentialsFile implements TokenKeeper {
     if (value === undefined) throw new Refused('Nobody is signed in here: lockstep sign-in EMAIL');
     const { success, data } = Credentials.safeParse(value);
     if (success) {
-      this.#sessionToken ??= data.sessionToken;
+      this.#signIn ??= nameOf(data);
       return data;
     }
     throw new Refused(`${this.#path} was not written by this version. Sign in again.`);
@@ -74,7 +77,7 @@ export class CredentialsFile implements TokenKeeper {
   update(change: (newest: SavedTokens) => Promise<SavedTokens>): Promise<SavedTokens> {
     return locked(this.#path, async () => {
       const credentials = await this.read();
-      if (credentials.sessionToken !== this.#sessionToken) {
+      if (nameOf(credentials) !== this.#signIn) {
         throw new Refused('The profile was signed in anew meanwhile. Run the command again.');
       }
       const tokens = await change(credentials.app.tokens);
@@ -83,3 +86,6 @@ export class CredentialsFile implements TokenKeeper {
     });
   }
 }
+
+/** What tells one sign-in from the next. */
+const nameOf = ({ signIn, sessionToken }: Credentials) => signIn ?? sessionToken ?? '';

@@ -1,12 +1,15 @@
+import { randomBytes } from 'node:crypto';
 import {
-  Account,
+  type Account,
   App,
-  authorize,
+  approveDevice,
+  type DevicePrompt,
   Files,
   IntegrityError,
   Keys,
   Server,
   Sharing,
+  startOnDevice,
   Storage,
 } from '#lib/client';
 import { nodePlatform } from '#lib/client-node';
@@ -19,10 +22,8 @@ import { printable } from './printable.ts';
 /** What the command line asks for; the demo's app is registered with every server. */
 const SCOPES = [
   ...['keys:read', 'keys:write', 'keys:discover', 'storage'],
-  ...['files', 'files:write', 'share:send'],
+  ...['files', 'files:write', 'share:send', 'profile'],
 ];
-/** Nobody listens there: the command line reads the address that it is sent to. */
-const REDIRECT_URI = 'http://127.0.0.1:41999/callback';
 
 const LOOPBACK = /^(?:localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
@@ -67,15 +68,18 @@ export class Device {
     return new Device(App.restore(app, nodePlatform, file), email, profile);
   }
 
-  /** Lets the app in for an account, keeps the sign-in, and publishes keys unless there are some. */
+  /**
+   * Lets the app in for an account whose password was given here, over the same grant as a browser would.
+   *
+   * @throws IntegrityError `KEYS_REPLACED`, `STATE_MISMATCH`
+   */
   static async connect(
     account: Account,
     { profile, app: clientId }: { profile: string; app: string },
   ): Promise<Device> {
-    const request = { clientId, redirectUri: REDIRECT_URI, scopes: SCOPES };
-    const started = await App.start(account.server, request);
-    const { redirect, keys } = await authorize(account, started.url);
-    const app = await started.finish(redirect);
+    const started = await startOnDevice(account.server, { clientId, scopes: SCOPES });
+    const keys = await approveDevice(account, started);
+    const app = await started.finish();
     // Here, unlike in a browser, both ends are ours: the server cannot have put another key in its place.
     if (!app.holds(keys[APP_KEY])) {
       throw new IntegrityError('KEYS_REPLACED', 'The server replaced the key of the app.');
@@ -84,7 +88,29 @@ export class Device {
       throw new IntegrityError('STATE_MISMATCH', 'The app was let in for another account.');
     }
     const { email, sessionToken } = account;
-    await new CredentialsFile(profile).write({ email, sessionToken, app: app.export() });
+    return Device.#keep(app, profile, { email, sessionToken });
+  }
+
+  /** Lets the app in for whoever approves it in a browser. @param show - tells the person where, and the code */
+  static async connectByBrowser(
+    server: Server,
+    { profile, app: clientId }: { profile: string; app: string },
+    show: (prompt: DevicePrompt) => void,
+  ): Promise<Device> {
+    const started = await startOnDevice(server, { clientId, scopes: SCOPES });
+    show(started.prompt);
+    const app = await started.finish();
+    return Device.#keep(app, profile, { email: app.email ?? app.uid });
+  }
+
+  /** Keeps the sign-in, and publishes keys unless there are some. */
+  static async #keep(
+    app: App,
+    profile: string,
+    account: { email: string; sessionToken?: string },
+  ): Promise<Device> {
+    const signIn = randomBytes(16).toString('base64url');
+    await new CredentialsFile(profile).write({ ...account, signIn, app: app.export() });
     const device = await Device.open({ profile });
     await device.keys.publish();
     return device;

@@ -84,6 +84,9 @@ export async function withStore<T>(
   const found = await stat(folder).catch(() => undefined);
   if (found?.isDirectory() !== true) throw new Refused(`${folder} is no folder.`, 2);
   const { app, email, sessionToken } = await new CredentialsFile(options.profile).read();
+  if (sessionToken === undefined) {
+    throw new Refused('A browser let this computer in. Sync needs: lockstep sign-in EMAIL');
+  }
   const server = Server.known(app.server, app.realm, nodePlatform);
   const keyPath = keyPathOf(options.profile);
   const key = await syncKey(keyPath, { server, uid: app.uid, email }, options);

@@ -57,6 +57,8 @@ const Discovery = z.object({
 /** What the server says of itself. */
 export type Discovery = z.infer<typeof Discovery>;
 
+/** The address is there with the scope `profile`. */
+const Claims = z.looseObject({ email: z.string().optional() });
 const Jwks = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
 
 /**
@@ -142,15 +144,15 @@ export async function readGrant(
   server: Server,
   answer: TokenAnswer,
   pending: Pending,
-): Promise<{ uid: string; kBr: KeyWithId | undefined }> {
+): Promise<{ uid: string; email: string | undefined; kBr: KeyWithId | undefined }> {
   const added = answer.scope.split(' ').filter((name) => name && !pending.scopes.includes(name));
   if (added.length > 0) {
     throw new IntegrityError('SCOPES_ADDED', `Nobody asked for ${added.join(', ')}.`);
   }
-  const uid = await subject(server, answer.id_token, pending);
+  const { uid, email } = await subject(server, answer.id_token, pending);
   const { privateJwk, clientId } = pending;
   const kBr = privateJwk && (await ownKey(answer.keys_jwe ?? '', privateJwk, clientId));
-  return { uid, kBr };
+  return { uid, email, kBr };
 }
 
 const secret = (length: number) => toBase64Url(randomBytes(length));
@@ -179,12 +181,12 @@ async function ownKey(
   }
 }
 
-/** The uid in the ID token (OpenID Connect Core §3.1.3.7). */
+/** Who signed in, by the ID token (OpenID Connect Core §3.1.3.7). */
 async function subject(
   server: Server,
   idToken: string | undefined,
   expected: { clientId: string; nonce: string },
-): Promise<string> {
+): Promise<{ uid: string; email: string | undefined }> {
   const jwks = await server.http.json({ url: '/oauth2/jwks' }, Jwks);
   try {
     const { payload } = await jwtVerify(idToken ?? '', createLocalJWKSet(jwks as JSONWebKeySet), {
@@ -195,7 +197,8 @@ async function subject(
       clockTolerance: 300,
     });
     if (payload['nonce'] !== expected.nonce) throw new TypeError('The nonce is another one.');
-    return Uid.parse(payload.sub);
+    const { email } = Claims.parse(payload);
+    return { uid: Uid.parse(payload.sub), email };
   } catch (cause) {
     throw new IntegrityError('STATE_MISMATCH', 'The ID token is not for this sign-in.', { cause });
   }

@@ -29,6 +29,8 @@ export interface SavedApp {
   realm: string;
   uid: string;
   clientId: string;
+  /** As it was at sign-in, with the scope `profile`. */
+  email?: string | undefined;
   /** kBr: key id and base64url key; undefined for an app that asked for none. */
   kBr?: { kid: string; k: string } | undefined;
   tokens: SavedTokens;
@@ -60,6 +62,8 @@ export class App {
     readonly clientId: string,
     kBr: KeyWithId | undefined,
     readonly tokens: Tokens,
+    /** As it was at sign-in; undefined without the scope `profile`. */
+    readonly email: string | undefined,
   ) {
     this.#kBr = kBr;
   }
@@ -106,13 +110,13 @@ export class App {
     dpop?: DpopKey,
   ): Promise<App> {
     const { clientId, targets } = pending;
-    const { uid, kBr } = await readGrant(server, answer, pending);
+    const { uid, email, kBr } = await readGrant(server, answer, pending);
     const [first] = targets;
     const access =
       first === undefined ? {} : { [first]: accessToken(answer, server.platform.now()) };
     const saved = { refreshToken: answer.refresh_token ?? '', access };
     const tokens = new Tokens({ http: server.http, clientId, saved, dpop });
-    return new App(server, uid, clientId, kBr, tokens);
+    return new App(server, uid, clientId, kBr, tokens, email);
   }
 
   /** Takes up what `export` gave. */
@@ -129,7 +133,7 @@ export class App {
       ...{ saved: saved.tokens, keeper },
     });
     const kBr = saved.kBr && { kid: saved.kBr.kid, k: fromBase64Url(saved.kBr.k) };
-    return new App(server, uid, clientId, kBr, tokens);
+    return new App(server, uid, clientId, kBr, tokens, saved.email);
   }
 
   /** The app's key. @throws ClientError `no-key` when it asked for none */
@@ -140,10 +144,11 @@ export class App {
 
   /** Everything a later run needs; secret. */
   export(): SavedApp {
-    const { server, uid, clientId, tokens } = this;
+    const { server, uid, clientId, email, tokens } = this;
     const kBr = this.#kBr;
     return {
       ...{ server: server.url, realm: server.realm, uid, clientId },
+      ...(email !== undefined && { email }),
       ...(kBr && { kBr: { kid: kBr.kid, k: toBase64Url(kBr.k) } }),
       tokens: tokens.export(),
     };

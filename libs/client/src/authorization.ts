@@ -1,7 +1,15 @@
-import { APP_KEY, InteractionDetails, InteractionFinished, OLD_SYNC } from '#lib/protocol';
+import {
+  APP_KEY,
+  type AskedOfAccount,
+  DeviceDetails,
+  InteractionDetails,
+  InteractionFinished,
+  OLD_SYNC,
+} from '#lib/protocol';
 import type { Account } from './account.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
 import { CookieJar } from './cookie-jar.ts';
+import type { StartedOnDevice } from './device-grant.ts';
 import { isRedirectTo } from './redirect.ts';
 import { type ScopedKey, sealKeysFor } from './scoped-keys.ts';
 
@@ -56,35 +64,65 @@ export async function authorize(account: Account, authorizationUrl: string): Pro
     { url: `${base}/details`, headers: jar.headersFor(`${base}/details`) },
     InteractionDetails,
   );
-  const keysJwk = asked.get('keys_jwk') ?? undefined;
-  if (details.client.client_id !== asked.get('client_id') || details.keys_jwk !== keysJwk) {
-    throw new IntegrityError('KEYS_REPLACED', 'The server answers for another request.');
-  }
-
-  // What the app asked for is read from its own request: the server must not add the key of Firefox to it.
-  const wanted = (asked.get('scope') ?? '').split(' ');
-  if (!details.scopes.every((name) => wanted.includes(name))) {
-    throw new IntegrityError('KEYS_REPLACED', 'The server adds scopes to the request.');
-  }
-  const scope = details.scopes.filter((name) => name === APP_KEY || name === OLD_SYNC).join(' ');
-  const keys =
-    keysJwk === undefined || scope === ''
-      ? {}
-      : await account.scopedKeys(details.client.client_id, scope);
+  const { keys, sealed } = await answerTo(account, details, {
+    clientId: asked.get('client_id') ?? '',
+    keysJwk: asked.get('keys_jwk') ?? undefined,
+    scopes: (asked.get('scope') ?? '').split(' '),
+  });
   const finish = account.signed({
     method: 'POST',
     url: `${base}/finish`,
     headers: jar.headersFor(`${base}/finish`),
-    json: {
-      consent: true,
-      ...(keysJwk !== undefined && { keys_jwe: await sealKeysFor(keysJwk, keys) }),
-    },
+    json: { consent: true, ...sealed },
   });
   const { data, headers } = await http.answer(finish, InteractionFinished);
   jar.take(`${base}/finish`, headers);
   const redirect = await visit(new URL(data.redirect, base).href);
   if (!isRedirectTo(redirect, redirectUri)) throw refusedIn(redirect);
   return { redirect, keys };
+}
+
+/**
+ * Lets in a device that shows a code, as the page `/device` does.
+ *
+ * @param started - from `startOnDevice`, where the request itself is
+ * @returns the keys that were sealed to the app, by scope
+ * @throws as `authorize`
+ */
+export async function approveDevice(
+  account: Account,
+  started: StartedOnDevice,
+): Promise<Readonly<Record<string, ScopedKey>>> {
+  const { http } = account.server;
+  const asked = { user_code: started.prompt.userCode };
+  const ask = { method: 'POST', url: '/oauth2/device/details', json: asked } as const;
+  const details = await http.json(account.signed(ask), DeviceDetails);
+  const { keys, sealed } = await answerTo(account, details, started);
+  const json = { ...asked, uid: details.uid, consent: true, ...sealed };
+  await http.run(account.signed({ method: 'POST', url: '/oauth2/device/finish', json }));
+  return keys;
+}
+
+/**
+ * Derives what an app may have, and seals it. What the app asked for is read from its own request: the server
+ * must not put another in its place, or add the key of Firefox to it.
+ */
+async function answerTo(
+  account: Account,
+  details: AskedOfAccount,
+  asked: { clientId: string; keysJwk: string | undefined; scopes: readonly string[] },
+): Promise<{ keys: Readonly<Record<string, ScopedKey>>; sealed: { keys_jwe?: string } }> {
+  const { clientId, keysJwk } = asked;
+  if (details.client.client_id !== clientId || details.keys_jwk !== keysJwk) {
+    throw new IntegrityError('KEYS_REPLACED', 'The server answers for another request.');
+  }
+  if (!details.scopes.every((name) => asked.scopes.includes(name))) {
+    throw new IntegrityError('KEYS_REPLACED', 'The server adds scopes to the request.');
+  }
+  if (keysJwk === undefined) return { keys: {}, sealed: {} };
+  const scope = details.scopes.filter((name) => name === APP_KEY || name === OLD_SYNC).join(' ');
+  const keys = scope === '' ? {} : await account.scopedKeys(clientId, scope);
+  return { keys, sealed: { keys_jwe: await sealKeysFor(keysJwk, keys) } };
 }
 
 const interactionOf = (url: string) =>

@@ -1,5 +1,4 @@
-import { z } from 'zod';
-import type { TokenAnswer } from '#lib/protocol';
+import { DeviceAuthorization, type TokenAnswer } from '#lib/protocol';
 import { App } from './app.ts';
 import { type AppRequest, discover, type Pending, prepare } from './app-request.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
@@ -14,7 +13,7 @@ export interface DevicePrompt {
   /** The page. */
   verificationUri: string;
   /** The page with the code in it: for a link, or a QR code. */
-  verificationUriComplete: string | undefined;
+  verificationUriComplete: string;
   /** When the code ends, in milliseconds since 1970, on this device. */
   expiresAt: number;
 }
@@ -22,6 +21,7 @@ export interface DevicePrompt {
 /** A sign-in that waits for a person elsewhere. */
 export interface StartedOnDevice {
   prompt: DevicePrompt;
+  clientId: string;
   /** The key that the app's own is to be sealed to, as it was asked for; undefined for none. */
   keysJwk: string | undefined;
   /** Everything that was asked for. */
@@ -34,15 +34,6 @@ export interface StartedOnDevice {
    */
   finish(signal?: AbortSignal): Promise<App>;
 }
-
-const DeviceAuthorization = z.object({
-  device_code: z.string(),
-  user_code: z.string(),
-  verification_uri: z.string(),
-  verification_uri_complete: z.string().optional(),
-  expires_in: z.number(),
-  interval: z.number().default(5),
-});
 
 const GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 /** What is added to the interval when the server finds it short, in seconds (RFC 8628 §3.5). */
@@ -68,18 +59,17 @@ export async function startOnDevice(
   expectOwn(server, url);
   const ask = { method: 'POST', url, form: parameters } as const;
   const asked = await server.http.json(ask, DeviceAuthorization);
-  const complete = asked.verification_uri_complete;
   expectOwn(server, asked.verification_uri);
-  if (complete !== undefined) expectOwn(server, complete);
+  expectOwn(server, asked.verification_uri_complete);
   const expiresAt = server.platform.now() + asked.expires_in * 1000;
   return {
     prompt: {
       userCode: asked.user_code,
       verificationUri: asked.verification_uri,
-      verificationUriComplete: complete,
+      verificationUriComplete: asked.verification_uri_complete,
       expiresAt,
     },
-    ...{ keysJwk, scopes: pending.scopes },
+    ...{ clientId: pending.clientId, keysJwk, scopes: pending.scopes },
     finish: async (signal) => {
       const polled = { ...asked, expiresAt, dpop, signal };
       const answer = await poll(server, pending, polled);
@@ -106,7 +96,6 @@ async function poll(
     ...(first !== undefined && { resource: audienceOf(first) }),
   });
   for (let interval = asked.interval; ;) {
-    await pause(server, interval * 1000, asked.signal);
     try {
       return await askForTokens(server.http, form, asked.dpop);
     } catch (error) {
@@ -118,6 +107,7 @@ async function poll(
     if (server.platform.now() >= asked.expiresAt) {
       throw new ClientError('expired_token', 0, 'Nobody answered in time.');
     }
+    await pause(server, interval * 1000, asked.signal);
   }
 }
 

@@ -15,7 +15,7 @@ export { Account, type Credentials, type MasterKeys } from './account.ts';
 export { App, type SavedApp, type Started } from './app.ts';
 export { type AppRequest } from './app-request.ts';
 export { type AppStore, MemoryAppStore } from './app-store.ts';
-export { authorize, type Authorized } from './authorization.ts';
+export { approveDevice, authorize, type Authorized } from './authorization.ts';
 export { BrowserAppStore } from './browser-app-store.ts';
 export { ClientError, IntegrityError, type IntegrityCode } from './client-error.ts';
 export { type DevicePrompt, startOnDevice, type StartedOnDevice } from './device-grant.ts';

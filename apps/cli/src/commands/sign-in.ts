@@ -1,8 +1,10 @@
 import { Command } from 'commander';
-import { Account } from '#lib/client';
+import { renderUnicodeCompact } from 'uqr';
+import { Account, type DevicePrompt } from '#lib/client';
 import { Device, meet } from '../device.ts';
 import { type Common, withExamples, tell } from '../options.ts';
 import { readPassword } from '../password.ts';
+import { printable, printableJson } from '../printable.ts';
 import { Refused } from '../refused.ts';
 
 interface Options extends Common {
@@ -14,13 +16,28 @@ interface Options extends Common {
 export const signIn = withExamples(
   new Command('sign-in')
     .description('sign in on this computer, and publish keys if there are none')
-    .argument('<email>')
+    .argument(
+      '[email]',
+      'with the password here; left out, a browser anywhere lets this computer in',
+    )
     .option('--password-file <path>', 'read the password from a file')
     .option('--app <client-id>', 'the app to sign in to', 'demo-app'),
-  ['sign-in alice@example.org', 'sign-in alice@example.org --url https://lockstep.example'],
-).action(async (email: string, _: unknown, command: Command) => {
+  [
+    'sign-in',
+    'sign-in alice@example.org',
+    'sign-in alice@example.org --url https://lockstep.example',
+  ],
+).action(async (email: string | undefined, _: unknown, command: Command) => {
   const options = command.optsWithGlobals<Options>();
   const server = await meet(options);
+  if (email === undefined) {
+    const device = await Device.connectByBrowser(server, options, (prompt) => {
+      show(options, prompt);
+    });
+    const { app } = device;
+    tell(options, { uid: app.uid, email: device.email }, `Signed in as ${device.email}.`);
+    return;
+  }
   const password = await readPassword(options, `Password for ${email}: `);
   const account = await Account.signIn(server, { email, password });
   if (!(await account.isVerified())) {
@@ -30,3 +47,15 @@ export const signIn = withExamples(
   const { app } = await Device.connect(account, options);
   tell(options, { uid: app.uid, email: account.email }, `Signed in as ${account.email}.`);
 });
+
+/** Tells the code and the address on standard error, lest it mix with the outcome. */
+function show({ json }: Common, prompt: DevicePrompt): void {
+  const { userCode, verificationUri, verificationUriComplete: url, expiresAt } = prompt;
+  const lines = [
+    ...(process.stderr.isTTY ? [renderUnicodeCompact(url)] : []),
+    `Open ${printable(url)}`,
+    `or ${printable(verificationUri)} and type the code. It is ${printable(userCode)} there, too.`,
+  ];
+  const text = json === true ? printableJson({ userCode, url, expiresAt }) : lines.join('\n');
+  process.stderr.write(`${text}\n`);
+}

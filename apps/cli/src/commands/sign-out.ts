@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { Account, ClientError, Server } from '#lib/client';
+import { Account, App, ClientError, Server } from '#lib/client';
 import { nodePlatform } from '#lib/client-node';
 import { CredentialsFile } from '../credentials.ts';
 import { type Common, withExamples, tell } from '../options.ts';
@@ -15,7 +15,8 @@ export const signOut = withExamples(
   const { email, sessionToken, app } = await file.read();
   const server = Server.known(app.server, app.realm, nodePlatform);
   try {
-    await Account.endSession(server, sessionToken);
+    if (sessionToken === undefined) await App.restore(app, nodePlatform).tokens.revoke();
+    else await Account.endSession(server, sessionToken);
   } catch (error) {
     // A session that the server has ended already is what was wanted.
     if (!(error instanceof ClientError) || error.status !== 401) throw error;
