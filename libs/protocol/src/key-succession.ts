@@ -186,5 +186,8 @@ function expectCarriedKey(
   }
   const isSame = sinceOf(key) === sinceOf(old) && key.wsha === old.wsha;
   const isRewrapped = step === 'link' && sinceOf(key) === ver;
+  if (step === 'link' && key.st !== 'revoked' && !isRewrapped) {
+    throw fault('A key is not wrapped under the new kBr.');
+  }
   if (!isSame && !isRewrapped) throw fault('A key was wrapped anew without a new kBr.');
 }

@@ -4,6 +4,8 @@ import { Discover, LookUp, type PublicKeys, Uid } from '#lib/protocol';
 import { Caller, type Grant, Requires } from '../oauth/bearer.guard.ts';
 import { type Preconditions, unlessKnown } from './conditions.ts';
 import { DirectoryService } from './directory.service.ts';
+import { LooksUp, SeenAlready } from './look-up.guard.ts';
+import type { Seen } from './look-ups.ts';
 
 /** Bytes. An answer about several people is padded to whole buckets, so that its length tells little. */
 const BUCKET = 32_768;
@@ -16,14 +18,15 @@ export class DirectoryController {
   @Get('users/:uid')
   @Header('cache-control', 'private, max-age=60')
   @Header('vary', 'Authorization') // of another app or account, the answer is another
-  @Requires('keys', 'keys:discover')
+  @LooksUp('keys:discover')
   async user(
     @Caller() caller: Grant,
+    @SeenAlready() seen: Seen | undefined,
     @Param('uid', { schema: Uid }) uid: string,
     @Headers() headers: Preconditions,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<PublicKeys | undefined> {
-    return unlessKnown(await this.directory.of(uid, caller), headers, reply);
+    return unlessKnown(await this.directory.of(uid, caller, seen), headers, reply);
   }
 
   @Post('lookups')

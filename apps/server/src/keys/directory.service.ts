@@ -2,29 +2,13 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import {
-  type Discovered,
-  Failure,
-  type Found,
-  type PublicKeys,
-  type TokenRevocation,
-} from '#lib/protocol';
+import { type Discovered, Failure, type Found, type PublicKeys } from '#lib/protocol';
 import type { Grant } from '../oauth/bearer.guard.ts';
 import { runNamed } from '../platform/named-statement.ts';
 import { SettingsService } from '../platform/settings.service.ts';
 import { beside, type Tagged } from './etag.ts';
 import { LookUpBudgetService } from './look-up-budget.service.ts';
-
-/** What a look-up sees of one target; nothing of who is absent, hidden or not verified. */
-interface Seen {
-  isMember: boolean;
-  target: string;
-  countedIn: number | null;
-  uid: string | null;
-  skl: string;
-  etag: string;
-  revocations: TokenRevocation[] | null;
-}
+import { DISCOVER, LOOK_UP, type Seen } from './look-ups.ts';
 
 /**
  * Finds people for other users of the same app. Absent, hidden and unverified are answered by the
@@ -41,10 +25,12 @@ export class DirectoryService {
   /**
    * What another user publishes in the caller's app.
    *
+   * @param read - what was read together with the token
    * @throws Failure `forbidden` to a caller without keys of their own, `not-found`, `too-many-requests`
    */
-  async of(uid: string, caller: Grant): Promise<Tagged<PublicKeys>> {
-    const [seen] = await this.look(caller, [uid]);
+  async of(uid: string, caller: Grant, read?: Seen): Promise<Tagged<PublicKeys>> {
+    if (read) await this.charge(caller, [read]);
+    const seen = read ?? (await this.look(caller, [uid]))[0];
     if (!seen || seen.uid === null) {
       throw new Failure('not-found', 'There are no such keys in this app.');
     }
@@ -108,29 +94,3 @@ export class DirectoryService {
 function found({ uid, skl, revocations }: Seen): Found {
   return uid === null ? { found: false } : { found: true, uid, skl, ...beside(revocations) };
 }
-
-const COLUMNS = `
-  EXISTS (SELECT FROM key_member me WHERE me.uid = $1 AND me.client_id = $2) AS "isMember",
-  m.uid, m.etag, m.revocations, l.skl, c.counted_in AS "countedIn"`;
-const isSeen = (uid: string) => `
-  LEFT JOIN key_member m ON m.uid = ${uid} AND m.client_id = $2
-        AND (m.uid = $1 OR m.discoverable = 'app' AND a.verified_at IS NOT NULL)
-  LEFT JOIN key_list l ON l.uid = m.uid AND l.client_id = m.client_id AND l.ver = m.ver`;
-const contact = (target: string) => `
-  LEFT JOIN key_contact c ON c.uid = $1 AND c.client_id = $2 AND c.target = ${target}`;
-
-/** $1 who asks, $2 in which app, $3 for whom */
-const LOOK_UP = `
-  SELECT t.uid AS target, ${COLUMNS}
-    FROM unnest($3::text[]) WITH ORDINALITY AS t (uid, n)
-    LEFT JOIN account a ON a.uid = t.uid
-    ${isSeen('t.uid')} ${contact('t.uid')}
-   ORDER BY t.n`;
-
-/** $1 who asks, $2 in which app, $3 for what addresses, in lower case, $4 their hashes */
-const DISCOVER = `
-  SELECT coalesce(m.uid, t.hash) AS target, ${COLUMNS}
-    FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS t (email, hash, n)
-    LEFT JOIN account a ON a.normal_email = t.email AND a.verified_at IS NOT NULL
-    ${isSeen('a.uid')} ${contact('coalesce(m.uid, t.hash)')}
-   ORDER BY t.n`;

@@ -67,6 +67,7 @@ export class KeyEventsController {
     const stream = this.streams.open(caller, token, uids, known);
     await reply
       .header('content-type', 'text/event-stream')
+      .header('connection', 'close') // or a server that stops would wait for its next request
       .header('x-accel-buffering', 'no') // a proxy that waits for more would wait for ever
       .send(stream);
   }

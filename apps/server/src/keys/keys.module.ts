@@ -11,6 +11,7 @@ import { KeyListEntity } from './key-list.entity.ts';
 import { KeyStreamsService } from './key-streams.service.ts';
 import { KeysController } from './keys.controller.ts';
 import { KeysService } from './keys.service.ts';
+import { LookUpStrategy } from './look-up.guard.ts';
 import { LookUpBudgetService } from './look-up-budget.service.ts';
 import { PackagesController } from './packages.controller.ts';
 import { PackagesService } from './packages.service.ts';
@@ -25,6 +26,7 @@ import { PackagesService } from './packages.service.ts';
     KeysService,
     KeyStreamsService,
     LookUpBudgetService,
+    LookUpStrategy,
     PackagesService,
   ],
   exports: [KeysService],

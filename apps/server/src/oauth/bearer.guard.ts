@@ -42,7 +42,7 @@ export interface Grant {
 @Injectable()
 export class BearerStrategy extends PassportStrategy(Strategy, 'bearer') {
   constructor(
-    @InjectDataSource() private readonly db: DataSource,
+    @InjectDataSource() protected readonly db: DataSource,
     private readonly clock: Clock,
     private readonly config: Config,
     private readonly consents: ConsentsService,

@@ -1,0 +1,47 @@
+import type { TokenRevocation } from '#lib/protocol';
+import { LIVE_TOKEN } from '../oauth/bearer.guard.ts';
+
+/** What a look-up sees of one target; nothing of who is absent, hidden or not verified. */
+export interface Seen {
+  /** Whether who asks has published keys in the app. */
+  isMember: boolean;
+  target: string;
+  countedIn: number | null;
+  uid: string | null;
+  skl: string;
+  etag: string;
+  revocations: TokenRevocation[] | null;
+}
+
+const columns = (asker: string, app: string) => `
+  EXISTS (SELECT FROM key_member me WHERE me.uid = ${asker} AND me.client_id = ${app}) AS "isMember",
+  m.uid, m.etag, m.revocations, l.skl, c.counted_in AS "countedIn"`;
+const seen = (asker: string, app: string, uid: string, target = uid) => `
+  LEFT JOIN key_member m ON m.uid = ${uid} AND m.client_id = ${app}
+        AND (m.uid = ${asker} OR m.discoverable = 'app' AND a.verified_at IS NOT NULL)
+  LEFT JOIN key_list l ON l.uid = m.uid AND l.client_id = m.client_id AND l.ver = m.ver
+  LEFT JOIN key_contact c
+         ON c.uid = ${asker} AND c.client_id = ${app} AND c.target = ${target}`;
+
+/** $1 who asks, $2 in which app, $3 for whom */
+export const LOOK_UP = `
+  SELECT t.uid AS target, ${columns('$1', '$2')}
+    FROM unnest($3::text[]) WITH ORDINALITY AS t (uid, n)
+    LEFT JOIN account a ON a.uid = t.uid
+    ${seen('$1', '$2', 't.uid')}
+   ORDER BY t.n`;
+
+/** $1 and $2 as of {@link LIVE_TOKEN}, $3 for whom */
+export const LOOK_UP_BY_TOKEN = `
+  WITH t AS MATERIALIZED (
+    SELECT payload, payload->>'accountId' AS uid, payload->>'clientId' AS app ${LIVE_TOKEN})
+  SELECT t.payload, $3 AS target, ${columns('t.uid', 't.app')}
+    FROM t LEFT JOIN account a ON a.uid = $3 ${seen('t.uid', 't.app', '$3')}`;
+
+/** $1 who asks, $2 in which app, $3 for what addresses, in lower case, $4 their hashes */
+export const DISCOVER = `
+  SELECT coalesce(m.uid, t.hash) AS target, ${columns('$1', '$2')}
+    FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS t (email, hash, n)
+    LEFT JOIN account a ON a.normal_email = t.email AND a.verified_at IS NOT NULL
+    ${seen('$1', '$2', 'a.uid', 'coalesce(m.uid, t.hash)')}
+   ORDER BY t.n`;
