@@ -201,6 +201,21 @@ describe('A browser in which an app was let in', () => {
 });
 
 describe('The list of connected apps', () => {
+  it('has its share in what happened to the account: an app, more for it, its end', async () => {
+    const names = async () => {
+      const { body } = await get(server, 'securityEvents', alice.authorization).expect(200);
+      return body
+        .map(({ name }: { name: string }) => name)
+        .filter((name: string) => name.startsWith('app.'));
+    };
+    for (const scope of ['openid', 'openid', 'openid keys:read', 'keys:read']) {
+      await letIn(new Browser(), alice, { scope });
+    }
+    expect(await names()).toEqual(['app.connected', 'app.connected']);
+    await revoke(alice, app.clientId).expect(200);
+    expect(await names()).toEqual(['app.revoked', 'app.connected', 'app.connected']);
+  });
+
   it('says since when, for what, and when an app was last active, late by ten minutes', async () => {
     expect(await connected(alice)).toEqual([]);
     const before = server.clock.now().getTime();

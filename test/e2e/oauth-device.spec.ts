@@ -9,7 +9,16 @@ import { APP_KEY, audiences, TokenAnswer } from '#lib/protocol';
 import { type Account, askToken, signUp } from '../support/account.ts';
 import { anAddress, credentials, post } from '../support/account-api.ts';
 import { bearerOf } from '../support/account.ts';
-import { answerDevice, askDevice, beginDevice, devicePage, poll } from '../support/device.ts';
+import { addApp } from '../support/apps.ts';
+import {
+  answerDevice,
+  askDevice,
+  beginDevice,
+  DEVICE_GRANT,
+  devicePage,
+  poll,
+} from '../support/device.ts';
+import { DpopKey } from '../support/dpop.ts';
 import { TestServer } from '../support/test-server.ts';
 
 let server: TestServer;
@@ -145,6 +154,27 @@ describe('A device that shows a code', () => {
     expect(other.status).toBe(400);
     const rows = JSON.stringify(await server.db.query(`SELECT o::text FROM oidc o`));
     expect(rows).not.toContain(code);
+  });
+
+  it('proves itself when its app has a secret, and can bind its tokens to a key', async () => {
+    const made = await addApp(server, {
+      ...{ token_endpoint_auth_method: 'client_secret_basic', scope: 'openid keys:read' },
+      grant_types: [DEVICE_GRANT, 'refresh_token'],
+    });
+    const { clientId: client_id } = made;
+    const asked = { client_id, scope: 'keys:read' };
+    expect((await askDevice(server, asked).expect(401)).body.error).toBe('invalid_client');
+    const { body } = await askDevice(server, asked).auth(client_id, made.secret).expect(200);
+    await answerDevice(server, { account: alice, userCode: body.user_code });
+    await poll(server, body.device_code, { client_id }).expect(401);
+    const key = await DpopKey.make();
+    const url = `${server.url}/oauth2/token`;
+    const tokens = await poll(server, body.device_code, { client_id })
+      .auth(client_id, made.secret)
+      .set('dpop', await key.proof('POST', url))
+      .expect(200);
+    expect(tokens.body.token_type).toBe('DPoP');
+    await tryKeys(tokens.body.access_token).expect(401);
   });
 
   it('is refused scopes that the app may not have, and apps without this grant', async () => {

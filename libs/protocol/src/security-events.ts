@@ -22,6 +22,8 @@ export const SecurityEventName = z.enum([
   'device.connected',
   'device.removed',
   'session.ended',
+  'app.connected',
+  'app.revoked',
 ]);
 export type SecurityEventName = z.infer<typeof SecurityEventName>;
 

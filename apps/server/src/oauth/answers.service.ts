@@ -3,6 +3,7 @@ import { QueryFailedError } from 'typeorm';
 import { type AskedOfAccount, Failure, type FinishInteraction, scopesIn } from '#lib/protocol';
 import { expectVerified } from '../accounts/session-facts.ts';
 import type { Session } from '../accounts/session.guard.ts';
+import type { Visitor } from '../platform/visitor.ts';
 import { type AppParams, type SignIn, text } from './app-params.ts';
 import { AuthorityService } from './authority.service.ts';
 import { ClientsService } from './clients.service.ts';
@@ -54,6 +55,7 @@ export class AnswersService {
     session: Session | undefined,
     params: AppParams,
     { keys_jwe: keysJwe, own_session: ownsSession }: FinishInteraction,
+    from: Visitor,
   ): Promise<{ grantId: string; uid: string; signIn: SignIn; scopes: string[] }> {
     if (!session) throw new Failure('unauthenticated', 'A session must consent.');
     expectVerified(session);
@@ -73,7 +75,7 @@ export class AnswersService {
       const grantId = await this.authority.grant(session, {
         ...{ clientId, scope: scopes.join(' '), audiences, keysJwe, ownsSession },
       });
-      await this.consents.remember(session.uid, clientId, scopes);
+      await this.consents.remember({ uid: session.uid, clientId, scopes }, from);
       return { grantId, uid: session.uid, signIn: signInOf(session), scopes };
     } catch (error) {
       throw isAppGone(error) ? appGone() : error;

@@ -2,7 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { type ConnectedApp, Failure } from '#lib/protocol';
+import { EventsService } from '../events/events.service.ts';
 import { Clock } from '../platform/clock.ts';
+import type { Visitor } from '../platform/visitor.ts';
 import { ClientsService } from './clients.service.ts';
 
 /** A request seldom pays for a write: the last use is late by this much at most. */
@@ -31,6 +33,7 @@ export class ConsentsService {
   constructor(
     @InjectDataSource() private readonly db: DataSource,
     private readonly clients: ClientsService,
+    private readonly events: EventsService,
     private readonly clock: Clock,
   ) {}
 
@@ -40,15 +43,21 @@ export class ConsentsService {
     return row;
   }
 
-  /** Adds scopes to those that an app is known to have. */
-  async remember(uid: string, clientId: string, scopes: readonly string[]): Promise<void> {
-    await this.db.query(
-      `INSERT INTO consent AS c (uid, client_id, scopes, created_at, changed_at)
+  /** Adds scopes to those that an app is known to have. @param from - whose answer it was */
+  async remember(
+    { uid, clientId, scopes }: { uid: string; clientId: string; scopes: readonly string[] },
+    from: Visitor,
+  ): Promise<void> {
+    const [row] = await this.db.query<[{ isNew: boolean }]>(
+      `WITH before AS (SELECT scopes FROM consent WHERE uid = $1 AND client_id = $2)
+       INSERT INTO consent AS c (uid, client_id, scopes, created_at, changed_at)
        VALUES ($1, $2, $3, $4, $4)
        ON CONFLICT (uid, client_id) DO UPDATE SET changed_at = $4,
-         scopes = ARRAY(SELECT DISTINCT unnest(c.scopes || excluded.scopes))`,
+         scopes = ARRAY(SELECT DISTINCT unnest(c.scopes || excluded.scopes))
+       RETURNING NOT coalesce((SELECT scopes @> $3 FROM before), false) AS "isNew"`,
       [uid, clientId, scopes, this.clock.now()],
     );
+    if (row.isNew) await this.events.record({ uid }, 'app.connected', from);
   }
 
   /** The apps that an account let in, the last used first. */
@@ -74,7 +83,7 @@ export class ConsentsService {
    *
    * @throws Failure `unknown-client` when the app is not connected
    */
-  async revoke(uid: string, clientId: string): Promise<void> {
+  async revoke(uid: string, clientId: string, from: Visitor): Promise<void> {
     const [row] = await this.db.query<[{ known: boolean }]>(
       `WITH gone AS (
          DELETE FROM oidc
@@ -91,6 +100,7 @@ export class ConsentsService {
     if (!row.known) {
       throw new Failure('unknown-client', 'This app is not connected.', { extra: { clientId } });
     }
+    await this.events.record({ uid }, 'app.revoked', from);
   }
 
   /** Notes that an app used what an account gave it: one write in ten minutes, however often. */

@@ -57,7 +57,7 @@ export class DeviceController {
       if (!(await this.codes.refuse(device))) throw wrongCode();
       return {};
     }
-    const given = await this.answers.grant(session, device.params, answer);
+    const given = await this.answers.grant(session, device.params, answer, from);
     if (!(await this.codes.approve(device, given))) {
       await this.authority.endGrant(given.grantId);
       throw wrongCode();

@@ -14,6 +14,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Failure, FinishInteraction, type InteractionDetails } from '#lib/protocol';
 import { Session } from '../accounts/session.guard.ts';
 import { Clock } from '../platform/clock.ts';
+import { From, type Visitor } from '../platform/visitor.ts';
 import { AnswersService } from './answers.service.ts';
 import { type AppParams, text } from './app-params.ts';
 import { AuthorityService } from './authority.service.ts';
@@ -57,6 +58,7 @@ export class InteractionController {
     @Param('id') id: string,
     @Session() session: Session | undefined,
     @Body({ schema: FinishInteraction }) answer: FinishInteraction,
+    @From() from: Visitor,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<{ redirect: string }> {
@@ -68,7 +70,12 @@ export class InteractionController {
       return { redirect: await provider.interactionResult(request.raw, reply.raw, refused) };
     }
     if (session) this.expectFresh(session, interaction);
-    const { grantId, uid, signIn } = await this.answers.grant(session, interaction.params, answer);
+    const { grantId, uid, signIn } = await this.answers.grant(
+      session,
+      interaction.params,
+      answer,
+      from,
+    );
     if (interaction.session && interaction.session.accountId !== uid) {
       // Another account of this browser: without this, the library would show a log-out form.
       await this.authority.forgetBrowser(interaction.session.uid);

@@ -250,6 +250,8 @@ export const en = {
         'device.connected': 'A device was connected',
         'device.removed': 'A device was signed out',
         'session.ended': 'A session ended',
+        'app.connected': 'An app was let in, or may do more',
+        'app.revoked': 'The access of an app was revoked',
       } satisfies Record<SecurityEventName, string>,
     },
     leave: {
