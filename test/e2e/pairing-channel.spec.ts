@@ -162,6 +162,14 @@ describe('the channel of a pairing', () => {
     authority.end.socket.terminate();
     await expect(channel.next('back', Answer)).rejects.toThrow('gone');
     await channel.ended();
+
+    const declined = await met();
+    const waiting = await declined.connect();
+    declined.authority.send('back', { b: 'first' });
+    await declined.authority.close();
+    expect(await waiting.next('back', Answer)).toEqual({ b: 'first' });
+    await expect(waiting.next('back', Answer)).rejects.toThrow('goodbye');
+    await waiting.close();
   });
 
   it('does not take a channel of another name for its own', async () => {

@@ -167,6 +167,21 @@ describeWeb('Pairing, in the pages', () => {
     await visitor.context.close();
   });
 
+  it('say so when the other device says no', async () => {
+    const { query } = await phone();
+    const authority = await Authority.open(server.url, randomBytes(32));
+    const { visitor, told } = await inFirefox(noFirefox);
+    await visitor.open(address(query, authority));
+    await authority.next();
+    authority.send('pair:auth:metadata', { email: zoe.email });
+    await visitor.page.click('#confirm-pairing');
+    await authority.next();
+    await authority.close();
+    await visitor.sees('supplicant-failed');
+    expect(told).toEqual([]);
+    await visitor.context.close();
+  });
+
   it('do not sign in before the person says so, and not after a no', async () => {
     const { query } = await phone();
     const authority = await Authority.open(server.url, randomBytes(32));

@@ -33,7 +33,6 @@ export function readMeeting(fragment: string): Meeting | undefined {
 export class SecureChannel {
   private readonly heard: { message: string; data: unknown }[] = [];
   private failure: Error | undefined;
-  private isOver = false;
   private wake: () => void = () => undefined;
   private working: Promise<unknown> = Promise.resolve();
 
@@ -112,7 +111,7 @@ export class SecureChannel {
 
   /** Resolves when the other end says goodbye or is gone. */
   async ended(): Promise<void> {
-    while (!this.isOver && !this.failure) await this.news().catch(() => undefined);
+    while (!this.failure) await this.news().catch(() => undefined);
   }
 
   /** Says goodbye. */
@@ -126,7 +125,7 @@ export class SecureChannel {
     const { reply, data, isOver } = await this.tls.receive(fromFrame(message));
     if (reply) this.sendRecord(reply);
     if (data) this.heard.push(Message.parse(JSON.parse(fromUtf8(data))));
-    this.isOver ||= isOver === true;
+    if (isOver === true) this.fail(new ChannelRefusal('The other end said goodbye.'));
     this.wake();
   }
 
