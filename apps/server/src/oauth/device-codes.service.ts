@@ -35,9 +35,8 @@ interface Row {
   expiresAt: Date;
 }
 
-const WAITING = `
-  model = 'DeviceCode' AND user_code = $1 AND expires_at > $2
-    AND grant_id IS NULL AND NOT payload ? 'error'`;
+/** An answered one has no user code any more. */
+const WAITING = `model = 'DeviceCode' AND user_code = $1 AND expires_at > $2`;
 
 /** The codes of devices, from the question to the answer; oidc-provider makes and redeems them. */
 @Injectable()
