@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { ClientError, IntegrityError, SyncStop } from '#lib/client';
 import { accept } from './commands/accept.ts';
 import { admin } from './commands/admin.ts';
+import { apps } from './commands/apps.ts';
 import { get } from './commands/get.ts';
 import { inbox } from './commands/inbox.ts';
 import { invite } from './commands/invite.ts';
@@ -49,7 +50,7 @@ for (const command of [
   ...[signUp, verify, signIn, signOut, whoami, keys],
   ...[put, ls, get, rm],
   ...[share, sharePassword, inbox, accept, shares, invite],
-  ...[sync, syncStore, legacyPassword, nodes, users, admin],
+  ...[sync, syncStore, legacyPassword, nodes, users, admin, apps],
 ]) {
   program.addCommand(command);
 }

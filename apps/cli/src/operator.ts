@@ -9,6 +9,7 @@ const programAt = (path: string) =>
 const INVITE = programAt('accounts/invite.main.js');
 const LEGACY_PASSWORD = programAt('sync/legacy-password.main.js');
 const NODES = programAt('token/nodes.main.js');
+const APPS = programAt('apps/apps.main.js');
 const ADMIN = programAt('admin/admin.main.js');
 /** Where `npm start` runs, and `./data` is. */
 const CLONE = fileURLToPath(new URL('../../../../', import.meta.url));
@@ -35,6 +36,10 @@ export const runNodesTask = (command: Command, task: object): Promise<void> =>
 /** Has the server's own program do something about accounts; its exit code becomes ours. */
 export const runAdminTask = (command: Command, task: object): Promise<void> =>
   runTask(ADMIN, command, task);
+
+/** Has the server's own program do something about apps; its exit code becomes ours. */
+export const runAppsTask = (command: Command, task: object): Promise<void> =>
+  runTask(APPS, command, task);
 
 async function runTask(program: string, command: Command, task: object): Promise<void> {
   const { json, data } = command.optsWithGlobals<Common & { data?: string }>();

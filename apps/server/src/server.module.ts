@@ -1,5 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AccountsModule } from './accounts/accounts.module.ts';
+import { AppsModule } from './apps/apps.module.ts';
 import { DepositModule } from './deposit/deposit.module.ts';
 import { DevicesModule } from './devices/devices.module.ts';
 import { FactorsModule } from './factors/factors.module.ts';
@@ -21,6 +22,7 @@ const front = [
   FactorsModule,
   RecoveryModule,
   OAuthModule,
+  AppsModule,
   DevicesModule,
   ProfileModule,
   TokenModule,

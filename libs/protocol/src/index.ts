@@ -1,5 +1,6 @@
 export * from './accounts.ts';
 export * from './agent.ts';
+export * from './apps.ts';
 export * from './devices.ts';
 export * from './discovery.ts';
 export * from './factors.ts';

@@ -41,6 +41,21 @@ const users = new Command('users')
       if (yes !== true) throw new Refused('Say --yes to delete the account and its data.', 2);
       return runAdminTask(command, { action: 'delete', who });
     }),
+  )
+  .addCommand(
+    addDataOption(
+      new Command('operator')
+        .description('accounts that look after every app on the pages; without <who>: which')
+        .argument('[who]', WHO)
+        .option('--remove', 'no longer'),
+    ).action((who: string | undefined, { remove }: { remove?: true }, command: Command) =>
+      runAdminTask(
+        command,
+        who === undefined
+          ? { action: 'operators' }
+          : { action: 'operator', who, remove: remove === true },
+      ),
+    ),
   );
 
 const invites = new Command('invites')

@@ -17,6 +17,8 @@ const Task = z.intersection(
     z.object({ action: z.literal('users'), search: z.string().default(''), limit }),
     z.object({ action: z.literal('user'), who }),
     z.object({ action: z.literal('delete'), who }),
+    z.object({ action: z.literal('operators') }),
+    z.object({ action: z.literal('operator'), who, remove: z.boolean().default(false) }),
     z.object({ action: z.literal('deletion'), uid: z.string() }),
     z.object({ action: z.literal('invites') }),
     z.object({ action: z.literal('revoke-invites'), which: who }),
@@ -53,6 +55,18 @@ async function run({ task: what, db, clock, say }: Tools): Promise<void> {
     case 'delete': {
       const uid = await admin.delete(what.who);
       say({ uid }, [`${uid} is deleted. What is left to erase: lockstep users deletion ${uid}`]);
+      return;
+    }
+    case 'operators': {
+      const rows = await admin.operators();
+      const columns = rows.map(({ uid, since, email }) => [uid, since, email]);
+      say(rows, table(columns, 'No account is an operator.'));
+      return;
+    }
+    case 'operator': {
+      const uid = await admin.setOperator(what.who, !what.remove);
+      const words = what.remove ? 'is an operator no more' : 'is an operator';
+      say({ uid, operator: !what.remove }, [`${uid} ${words}.`]);
       return;
     }
     case 'deletion':

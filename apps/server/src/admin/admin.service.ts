@@ -116,6 +116,31 @@ export class AdminService {
     return uid;
   }
 
+  /** Accounts that look after every app of the server, on its pages. */
+  async operators(): Promise<{ uid: string; email: string; since: string }[]> {
+    return this.db.query<{ uid: string; email: string; since: string }[]>(
+      `SELECT uid, email, ${iso('o.created_at')} AS since
+         FROM operator o JOIN account a USING (uid) ORDER BY o.created_at, uid`,
+    );
+  }
+
+  /**
+   * Makes an account an operator of this server, or takes that away.
+   *
+   * @returns its uid
+   * @throws Failure `not-found`
+   */
+  async setOperator(who: string, isOperator: boolean): Promise<string> {
+    const uid = await this.uidOf(who);
+    await (isOperator
+      ? this.db.query(
+          `INSERT INTO operator (uid, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
+          [uid, this.clock.now()],
+        )
+      : this.db.query(`DELETE FROM operator WHERE uid = $1`, [uid]));
+    return uid;
+  }
+
   /** Invitations that are still good. */
   async invitations(): Promise<InvitationRow[]> {
     return this.db.query<InvitationRow[]>(

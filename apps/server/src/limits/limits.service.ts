@@ -35,6 +35,8 @@ const kinds = {
   'factor-unguessable': ['factor.client'],
   authorize: ['authorize.account'],
   device: ['device.client'],
+  app: ['app.client', 'app.account'],
+  'app-change': ['app-change.account'],
   pairing: ['pairing.client'],
   // Nobody guesses 128 bits either; whoever tries is not to be forever at it.
   channel: ['guess.client'],

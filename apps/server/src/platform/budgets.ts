@@ -34,6 +34,10 @@ const defaults = {
   'factor.account': { count: 10, seconds: 900 },
   'authorize.account': { count: 300, seconds: 3600 },
   'device.client': { count: 120, seconds: 3600 },
+  // Registrations of apps, and changes of them.
+  'app.client': { count: 20, seconds: 86_400 },
+  'app.account': { count: 10, seconds: 86_400 },
+  'app-change.account': { count: 100, seconds: 3600 },
   'pairing.client': { count: 60, seconds: 3600 },
   // Key Service, by user and app. What costs how much is said in docs/protocol/keys.md.
   'key-burst.account': { count: 1, seconds: 60 },

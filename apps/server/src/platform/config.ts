@@ -105,6 +105,7 @@ export const Environment = z.object({
   MAIL_FROM: Sender.optional(),
   TRUSTED_PROXIES: Proxies,
   BUDGETS: BudgetList,
+  APP_REGISTRATION: z.enum(['operator', 'anyone']).default('operator'),
   STORAGE_NEW_USERS: z.enum(['open', 'closed']).default('open'),
   // A node remembers for a week that a store left it: a token that lives longer would open it again.
   STORAGE_TOKEN_SECONDS: z.coerce.number().int().min(1).max(518_400).default(3600),
@@ -175,6 +176,8 @@ export class Config {
     readonly factorsSecrets: readonly string[],
     /** Whether accounts that have no store yet get one. */
     readonly newStores: 'open' | 'closed',
+    /** Who may register apps on the pages. */
+    readonly appRegistration: 'operator' | 'anyone',
     /** Undefined: mail is written to the data folder. */
     readonly smtp: { url: string; requireTls: boolean } | undefined,
     /** Whom mail is from. */
@@ -219,6 +222,7 @@ export class Config {
       env.SYNC_MASTER_SECRET,
       env.FACTORS_SECRET?.split(',').map((secret) => secret.trim()) ?? [],
       env.STORAGE_NEW_USERS,
+      env.APP_REGISTRATION,
       smtpOf(env),
       env.MAIL_FROM ?? { name: 'Lockstep', address: `no-reply@${publicUrl.hostname}` },
       env.TRUSTED_PROXIES,

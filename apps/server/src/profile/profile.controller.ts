@@ -16,6 +16,7 @@ import { type Avatar, DisplayName, Failure, type Profile } from '#lib/protocol';
 import { AuthorityService } from '../oauth/authority.service.ts';
 import { BearerStrategy, Caller, type Grant } from '../oauth/bearer.guard.ts';
 import { isKnown } from '../platform/etags.ts';
+import { pictureHeaders } from '../platform/picture.ts';
 import { DEFAULT_PICTURE } from './picture.ts';
 import { NeedsScope } from './profile.guard.ts';
 import { ProfileService } from './profile.service.ts';
@@ -149,12 +150,6 @@ export class ProfileController {
       .send(picture);
   }
 }
-
-/** Opened by itself, a picture runs nothing, loads nothing and has no origin. */
-const pictureHeaders = {
-  'content-security-policy': "sandbox; default-src 'none'; frame-ancestors 'none'",
-  'cross-origin-resource-policy': 'cross-origin',
-};
 
 /** The same tag for the same words: of an account, and of the scopes that were asked with. */
 function answer(reply: FastifyReply, profile: Profile, known: string | undefined): void {

@@ -7,7 +7,7 @@ import { DeviceMessagesService } from '../devices/device-messages.service.ts';
 import type { Grant } from '../oauth/bearer.guard.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
-import { nameOfPicture, typeOfPicture } from './picture.ts';
+import { nameOfPicture, typeOfPicture } from '../platform/picture.ts';
 
 /** What a person shows of themselves: a name and a picture, beside the account's address. */
 @Injectable()
