@@ -433,6 +433,27 @@ describe('another', () => {
     expect((await call('get', path, developer).expect(200)).body).toEqual(app);
   });
 
+  it('person at a page that was left open changes nothing without the password', async () => {
+    const away = await signUp(server);
+    const { app } = await register({ token_endpoint_auth_method: 'client_secret_post' }, away);
+    const path = `/${app.client_id}`;
+    await server.db.query(
+      `UPDATE session SET auth_at = auth_at - interval '1 hour' WHERE uid = $1`,
+      [away.uid],
+    );
+    await call('get', path, away).expect(200);
+    for (const request of [
+      call('post', '', away).send(fields()),
+      call('put', path, away).send(fields()),
+      call('post', `${path}/secret`, away).send({}),
+      call('delete', path, away),
+    ]) {
+      const { status, body } = await request;
+      expect([status, (body as { type: string }).type]).toEqual([400, '/problems/stale-auth']);
+    }
+    expect((await call('get', path, away)).body).toEqual(app);
+  });
+
   it('site can do nothing with the visitor’s browser, which has no cookie for it', async () => {
     const none = server.request().post(PATH).set('origin', 'https://evil.example').send(fields());
     await none.expect(401);

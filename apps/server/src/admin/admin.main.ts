@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { DeletionEntity } from '../deletion/deletion.entity.ts';
 import { deletionTables, DeletionsService } from '../deletion/deletions.service.ts';
 import { LEAD_SECONDS, SigningKeysService } from '../oauth/signing-keys.service.ts';
 import { type OperatorTools, runOperatorProgram, table } from '../platform/operator-program.ts';
@@ -117,7 +116,14 @@ async function run({ task: what, db, clock, say }: Tools): Promise<void> {
 
 function showDeletion(
   say: Tools['say'],
-  { uid, askedAt, finishedAt, nextTryAt, tries, waiting }: DeletionEntity,
+  {
+    uid,
+    askedAt,
+    finishedAt,
+    nextTryAt,
+    tries,
+    waiting,
+  }: Awaited<ReturnType<DeletionsService['find']>>,
 ): void {
   const times = {
     asked: askedAt.toISOString(),

@@ -1,5 +1,5 @@
 import { APP_SCOPES, type AppFields, Failure, scopesIn } from '#lib/protocol';
-import type { ClientMetadata } from '../oauth/client-metadata.ts';
+import type { ClientMetadata } from '../oauth/clients.service.ts';
 import { checkContact, checkLink, checkRedirectUri, checkResource } from './app-address.ts';
 import { checkName } from './app-name.ts';
 

@@ -20,6 +20,7 @@ import {
   Failure,
   RotateSecret,
 } from '#lib/protocol';
+import { RecentlyProvedGuard } from '../accounts/recently-proved.guard.ts';
 import { Session, VerifiedSessionGuard } from '../accounts/session.guard.ts';
 import { LimitsService } from '../limits/limits.service.ts';
 import { Config } from '../platform/config.ts';
@@ -29,7 +30,6 @@ import { AppsService } from './apps.service.ts';
 
 /** Apps, for the pages of developers and of the operator: docs/apps.md */
 @Controller('apps/v1/apps')
-@UseGuards(VerifiedSessionGuard)
 export class AppsController {
   constructor(
     private readonly apps: AppsService,
@@ -38,6 +38,7 @@ export class AppsController {
   ) {}
 
   @Get()
+  @UseGuards(VerifiedSessionGuard)
   @Header('cache-control', 'no-store')
   async list(@Session() { uid }: Session): Promise<AppList> {
     const keeper = await this.apps.keeper(uid);
@@ -49,6 +50,7 @@ export class AppsController {
   }
 
   @Post()
+  @UseGuards(RecentlyProvedGuard)
   @Header('cache-control', 'no-store')
   async register(
     @Session() { uid }: Session,
@@ -64,12 +66,14 @@ export class AppsController {
   }
 
   @Get(':id')
+  @UseGuards(VerifiedSessionGuard)
   @Header('cache-control', 'no-store')
   async show(@Session() { uid }: Session, @Param('id') id: string): Promise<App> {
     return this.apps.show(await this.apps.keeper(uid), id);
   }
 
   @Put(':id')
+  @UseGuards(RecentlyProvedGuard)
   @Header('cache-control', 'no-store')
   async update(
     @Session() { uid }: Session,
@@ -82,6 +86,7 @@ export class AppsController {
   }
 
   @Post(':id/secret')
+  @UseGuards(RecentlyProvedGuard)
   @HttpCode(200)
   @Header('cache-control', 'no-store')
   async rotateSecret(
@@ -96,6 +101,7 @@ export class AppsController {
 
   /** The body is the picture. */
   @Put(':id/logo')
+  @UseGuards(VerifiedSessionGuard)
   async setLogo(
     @Session() { uid }: Session,
     @Param('id') id: string,
@@ -110,11 +116,13 @@ export class AppsController {
   }
 
   @Delete(':id/logo')
+  @UseGuards(VerifiedSessionGuard)
   async removeLogo(@Session() { uid }: Session, @Param('id') id: string): Promise<App> {
     return this.apps.removeLogo(await this.apps.keeper(uid), id);
   }
 
   @Delete(':id')
+  @UseGuards(RecentlyProvedGuard)
   @HttpCode(204)
   async remove(@Session() { uid }: Session, @Param('id') id: string): Promise<void> {
     await this.apps.remove(await this.apps.keeper(uid), id);

@@ -12,9 +12,14 @@ import {
   scopesIn,
 } from '#lib/protocol';
 import { DeletionsService } from '../deletion/deletions.service.ts';
-import type { ClientMetadata } from '../oauth/client-metadata.ts';
-import { makeClientSecret, OLD_SECRET_SECONDS, type StoredSecret } from '../oauth/client-secret.ts';
-import { isBuiltIn, logoPath } from '../oauth/clients.service.ts';
+import {
+  type ClientMetadata,
+  isBuiltIn,
+  logoPath,
+  makeClientSecret,
+  OLD_SECRET_SECONDS,
+  type StoredSecret,
+} from '../oauth/clients.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
 import { nameOfPicture, typeOfPicture } from '../platform/picture.ts';

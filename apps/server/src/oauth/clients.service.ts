@@ -6,6 +6,10 @@ import { builtInClients } from './built-in-clients.ts';
 import type { ClientMetadata } from './client-metadata.ts';
 import type { StoredSecret } from './client-secret.ts';
 
+/** For those who look after apps. */
+export type { ClientMetadata } from './client-metadata.ts';
+export { makeClientSecret, OLD_SECRET_SECONDS, type StoredSecret } from './client-secret.ts';
+
 /** The apps that may ask for tokens. */
 @Injectable()
 export class ClientsService {
