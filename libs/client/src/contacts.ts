@@ -18,7 +18,7 @@ import {
   usableKeys,
 } from './key-list.ts';
 import type { Contact, KeyHolder } from './contact.ts';
-import { followPin, isChecked } from './pin-rules.ts';
+import { afterReset, followPin, isChecked } from './pin-rules.ts';
 import type { Pin, PinKey, PinStore } from './pin-store.ts';
 
 /** What two people compare. */
@@ -28,6 +28,15 @@ export interface Safety {
   /** For the other's camera. */
   code: string;
   isChecked: boolean;
+}
+
+/** Somebody whose identity is remembered. */
+export interface Known {
+  uid: string;
+  identity: IdentityJwk;
+  isChecked: boolean;
+  /** The address that led to them last. */
+  name?: string;
 }
 
 /** Who changed their keys. */
@@ -127,6 +136,7 @@ export class Contacts {
       const { uid, skl, revocations } = data.results[i] ?? {};
       if (uid === undefined || skl === undefined) continue;
       contacts.set(email, await this.#contact(uid, { skl, revocations }, ''));
+      await this.#pins.update(this.#place(uid), (pin) => named(pin, email, uid));
     }
     return contacts;
   }
@@ -162,9 +172,13 @@ export class Contacts {
    * @throws as `lookUp`
    */
   async safety(uid: string): Promise<Safety> {
-    const { identity, isChecked } = await this.lookUp(uid);
+    const identity = await this.#identityOf(uid);
+    const pin = await this.#pins.get(this.#place(uid));
     const { own, other } = await this.#parties(uid, identity);
-    return { number: safetyNumber(own, other), code: safetyCode(own, other), isChecked };
+    return {
+      ...{ number: safetyNumber(own, other), code: safetyCode(own, other) },
+      isChecked: pin !== undefined && isChecked(pin),
+    };
   }
 
   /**
@@ -174,7 +188,7 @@ export class Contacts {
    * @returns whether it is the same
    */
   async compare(uid: string, said: string): Promise<boolean> {
-    const { identity } = await this.lookUp(uid);
+    const identity = await this.#identityOf(uid);
     const { own, other } = await this.#parties(uid, identity);
     const digits = said.replaceAll(/\D/g, '');
     const isSame =
@@ -193,20 +207,34 @@ export class Contacts {
     const place = this.#place(uid);
     const checked = await openKeyList(data, place, { now: this.#now });
     await this.#pins.update(place, (pin) => {
-      const next = followPin(undefined, checked, uid);
       if (!pin || pin.identity.x === checked.signer) return followPin(pin, checked, uid);
-      return { ...next, before: [...(pin.before ?? []), pin.identity.x].slice(-32) };
+      return afterReset(pin, checked, uid);
     });
     return this.lookUp(uid);
   }
 
   /** Everybody whose identity is remembered in this app, but oneself. */
-  async known(): Promise<{ uid: string; identity: IdentityJwk; isChecked: boolean }[]> {
+  async known(): Promise<Known[]> {
     const { server, clientId, uid: own } = this.#app;
     const pins = await this.#pins.all({ realm: server.realm, clientId });
     return pins
       .filter(({ uid }) => uid !== own)
-      .map(({ uid, pin }) => ({ uid, identity: pin.identity, isChecked: isChecked(pin) }));
+      .map(({ uid, pin }) => ({
+        ...{ uid, identity: pin.identity, isChecked: isChecked(pin) },
+        ...(pin.name !== undefined && { name: pin.name }),
+      }));
+  }
+
+  /** Comparing is what resolves it when one's own devices disagree. */
+  async #identityOf(uid: string): Promise<IdentityJwk> {
+    try {
+      return (await this.lookUp(uid)).identity;
+    } catch (error) {
+      const isConflict = error instanceof IntegrityError && error.code === 'IDENTITY_CONFLICT';
+      const pin = isConflict ? await this.#pins.get(this.#place(uid)) : undefined;
+      if (!pin) throw error;
+      return pin.identity;
+    }
   }
 
   async #mark(uid: string, identity: IdentityJwk): Promise<void> {
@@ -295,6 +323,11 @@ export class Contacts {
     const { tokens, server } = this.#app;
     return tokens.bearing('keys', ask, (signed) => server.http.answer(signed, schema));
   }
+}
+
+function named(pin: Pin | undefined, name: string, uid: string): Pin {
+  if (!pin) throw new IntegrityError('IDENTITY_CHANGED', `${uid} was forgotten meanwhile.`);
+  return pin.name === name ? pin : { ...pin, name };
 }
 
 const isSame = (a: Pin, b: Pin): boolean => JSON.stringify(a) === JSON.stringify(b);

@@ -22,7 +22,7 @@ export { type DevicePrompt, startOnDevice, type StartedOnDevice } from './device
 export { DpopKey } from './dpop.ts';
 export { Files, type FileReference, type Upload } from './files.ts';
 export { Http, type Ask, type Signable } from './http.ts';
-export { Contacts, type Safety, type Watched } from './contacts.ts';
+export { Contacts, type Known, type Safety, type Watched } from './contacts.ts';
 export { type Audit, type AuditCheck } from './key-audit.ts';
 export { type RevocationReason } from './key-draft.ts';
 export { type HistoryEntry } from './key-history.ts';
@@ -36,6 +36,7 @@ export { type Platform, type PlatformOptions } from './platform.ts';
 export { deriveScopedKeys, type ScopedKey, sealKeysFor } from './scoped-keys.ts';
 export { Server } from './server.ts';
 export { Sharing, type InboxItem, type RefusedItem } from './sharing.ts';
+export { SyncedPinStore } from './synced-pins.ts';
 export { Storage, type OpenedRecord, type Page, type RefusedRecord } from './storage.ts';
 export { Tokens, type SavedTokens, type Target, type TokenKeeper } from './tokens.ts';
 export { type CollectionProgress, type CollectionReport } from './sync/collection-sync.ts';

@@ -74,6 +74,13 @@ export async function auditKeys(
     const words = resets === 0 ? 'no reset' : `${resets} of them a reset`;
     return `${entries.length} lists, each following the one before, ${words}`;
   });
+  if (pins.trouble) {
+    await check('people your devices have met', async () => {
+      const trouble = await pins.trouble?.();
+      if (trouble) throw trouble;
+      return 'remembered alike by your devices, in a record that the server cannot read';
+    });
+  }
   for (const { uid } of await keys.contacts.known()) {
     await check(uid, async () => {
       const contact = await keys.contacts.lookUp(uid).catch((error: unknown) => {

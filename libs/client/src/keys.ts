@@ -188,11 +188,6 @@ export class Keys {
     return (await this.#state()).discoverable;
   }
 
-  /** Who finds this person in the app, as the server has it. */
-  async discoverable(): Promise<KeySettingsNow['discoverable']> {
-    return (await this.#state()).discoverable;
-  }
-
   /** Lets the other members of the app find this person, or nobody. */
   async setDiscoverable(discoverable: KeySettingsNow['discoverable']): Promise<void> {
     const { identity, now, place } = await this.#publisher();

@@ -33,7 +33,15 @@ export function followPin(pin: Pin | undefined, seen: CheckedList, uid: string):
     ...next,
     ...(before.length > 0 && { before }),
     ...(pin.checked && { checked: pin.checked }),
+    ...(pin.name !== undefined && { name: pin.name }),
   };
+}
+
+/** Takes another identity in place of the pinned one, because whoever decides said so. */
+export function afterReset(pin: Pin, seen: CheckedList, uid: string): Pin {
+  const before = [...(pin.before ?? []), pin.identity.x].slice(-BEFORE_MAX);
+  const name = pin.name !== undefined && { name: pin.name };
+  return { ...followPin(undefined, seen, uid), before, ...name };
 }
 
 /** @returns the identities that were left since the pin, oldest first */
@@ -116,6 +124,7 @@ export function mergePins(mine: Pin, other: Pin, uid: string): Pin {
   const hybrid = newer.hybrid ?? (newer.version === older.version ? older.hybrid : undefined);
   const revoked = [...new Set([...(newer.revoked ?? []), ...(older.revoked ?? [])])];
   const before = [...new Set([...(older.before ?? []), ...(newer.before ?? [])])];
+  const name = newer.name ?? older.name;
   const checked = latest(newer.checked, older.checked);
   return {
     ...{ identity: newer.identity, version: newer.version, list: newer.list },
@@ -123,6 +132,7 @@ export function mergePins(mine: Pin, other: Pin, uid: string): Pin {
     ...(revoked.length > 0 && { revoked: revoked.slice(-20) }),
     ...(before.length > 0 && { before: before.slice(-BEFORE_MAX) }),
     ...(checked && { checked }),
+    ...(name !== undefined && { name }),
   };
 }
 

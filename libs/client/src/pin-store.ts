@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { KeyPlace } from '#lib/crypto';
+import type { IntegrityError } from './client-error.ts';
 
 /** Whom a pin is about. */
 export type PinKey = KeyPlace;
@@ -21,6 +22,8 @@ export const Pin = z.object({
   before: z.array(Text).max(32).optional(),
   /** The `x` that was compared with its owner, and when, in seconds since 1970. */
   checked: z.object({ x: Text, at: z.number().int() }).optional(),
+  /** The address that led to this person last: the server's word. */
+  name: z.string().max(256).optional(),
 });
 export type Pin = z.infer<typeof Pin>;
 
@@ -32,6 +35,8 @@ export interface PinStore {
    * that moment; when it throws, the pin stays as it is and the error goes on.
    */
   update(key: PinKey, change: (known: Pin | undefined) => Pin): Promise<void>;
+  /** What is wrong with what one's devices remember together, if there is such a memory. */
+  trouble?(): Promise<IntegrityError | undefined>;
   /** Everybody of one app. */
   all(place: Omit<PinKey, 'uid'>): Promise<{ uid: string; pin: Pin }[]>;
 }

@@ -124,20 +124,22 @@ export class Storage {
    * Seals a record and stores it.
    *
    * @param id - up to 64 printable characters; must not say anything about the content
-   * @throws ClientError with status 412 when `isNew` is asked for and the record exists
+   * @param condition - `isNew`: only if there is no such record; `ifUnmodified`: only if it is still of that time
+   * @throws ClientError with status 412 when the condition does not hold
    */
   async put(
     collection: string,
     id: string,
     value: object,
-    { isNew = false }: { isNew?: boolean } = {},
+    condition: { isNew?: boolean; ifUnmodified?: number } = {},
   ): Promise<void> {
     const payload = await sealRecord({
       ...this.#place({ collection, id }),
       key: this.#key(collection),
       plaintext: value,
     });
-    const headers = isNew ? { 'x-if-unmodified-since': '0' } : undefined;
+    const since = condition.isNew === true ? 0 : condition.ifUnmodified;
+    const headers = since !== undefined && { 'x-if-unmodified-since': since.toFixed(2) };
     await this.#run({
       method: 'PUT',
       url: `/storage/${collection}/${id}`,

@@ -1,0 +1,154 @@
+import { z } from 'zod';
+import { ClientError, IntegrityError } from './client-error.ts';
+import type { KeyHolder } from './contact.ts';
+import { mergePins } from './pin-rules.ts';
+import { Pin, type PinKey, type PinStore } from './pin-store.ts';
+import type { Storage } from './storage.ts';
+
+const COLLECTION = 'people';
+const RECORD = 'pins';
+/** How often the record is read. */
+const PULL_SECONDS = 60;
+/** How often a change is merged anew when another device was faster. */
+const TRIES = 3;
+
+/** The record: who was met in this app, by uid. */
+const People = z.object({ v: z.literal(1), pins: z.record(z.string(), Pin) });
+type Pins = z.infer<typeof People>['pins'];
+
+/**
+ * Pins that one's own devices share: a record of the app (`rec/1`), which the server can neither read nor forge,
+ * merged with what this device remembers. What the server puts back to an older state, or leaves out, a device
+ * with a memory of its own restores; what two devices cannot agree on is an error, not a choice.
+ *
+ * @see keys.md §3.7; docs/protocol/formats.md §8
+ */
+export class SyncedPinStore implements PinStore {
+  readonly #local: PinStore;
+  readonly #storage: Storage;
+  readonly #app: KeyHolder;
+  readonly #conflicts = new Map<string, IntegrityError>();
+  #pulledAt = -Infinity;
+  #trouble: IntegrityError | undefined;
+
+  constructor(local: PinStore, app: KeyHolder, storage: Storage) {
+    this.#local = local;
+    this.#app = app;
+    this.#storage = storage;
+  }
+
+  async get(key: PinKey): Promise<Pin | undefined> {
+    await this.#pull();
+    return this.#local.get(key);
+  }
+
+  /** @throws IntegrityError `IDENTITY_CONFLICT`, `KEY_LIST_FORKED`, once what was found is remembered */
+  async update(key: PinKey, change: (known: Pin | undefined) => Pin): Promise<void> {
+    await this.#pull();
+    const changed: Pin[] = [];
+    await this.#local.update(key, (known) => {
+      const next = change(known);
+      if (next !== known) changed.push(next);
+      return next;
+    });
+    if (changed.length > 0) await this.#unlessAway(() => this.#push());
+    const conflict = this.#conflicts.get(key.uid);
+    if (conflict) throw conflict;
+  }
+
+  async all(place: Omit<PinKey, 'uid'>): Promise<{ uid: string; pin: Pin }[]> {
+    await this.#pull();
+    return this.#local.all(place);
+  }
+
+  async trouble(): Promise<IntegrityError | undefined> {
+    await this.#pull();
+    return this.#trouble ?? [...this.#conflicts.values()][0];
+  }
+
+  async #pull(): Promise<void> {
+    const now = this.#app.server.seconds();
+    if (now - this.#pulledAt < PULL_SECONDS) return;
+    this.#pulledAt = now;
+    await this.#unlessAway(() => this.#push());
+  }
+
+  /** Merges both ways, and writes what the record lacks. */
+  async #push(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      const { pins: theirs, modified } = await this.#read();
+      for (const [uid, pin] of Object.entries(theirs)) await this.#learn(uid, pin);
+      const pins = await this.#together(theirs);
+      if (JSON.stringify(sorted(pins)) === JSON.stringify(sorted(theirs))) return;
+      try {
+        const record = { v: 1, pins: sorted(pins) } satisfies z.infer<typeof People>;
+        const condition = modified === undefined ? { isNew: true } : { ifUnmodified: modified };
+        await this.#storage.put(COLLECTION, RECORD, record, condition);
+        return;
+      } catch (error) {
+        const isRace = error instanceof ClientError && error.status === 412;
+        if (!isRace || tries === TRIES) throw error;
+      }
+    }
+  }
+
+  async #learn(uid: string, pin: Pin): Promise<void> {
+    try {
+      await this.#local.update(this.#place(uid), (known) => {
+        const merged = known ? mergePins(known, pin, uid) : pin;
+        return known && isSame(known, merged) ? known : merged;
+      });
+      this.#conflicts.delete(uid);
+    } catch (error) {
+      if (!(error instanceof IntegrityError)) throw error;
+      this.#conflicts.set(uid, error);
+    }
+  }
+
+  /** What the record is to say; where the devices disagree it stays as it is. */
+  async #together(theirs: Pins): Promise<Pins> {
+    const { server, clientId } = this.#app;
+    const mine = await this.#local.all({ realm: server.realm, clientId });
+    const agreed = mine.filter(({ uid }) => !this.#conflicts.has(uid));
+    return { ...theirs, ...Object.fromEntries(agreed.map(({ uid, pin }) => [uid, pin])) };
+  }
+
+  async #read(): Promise<{ pins: Pins; modified: number | undefined }> {
+    this.#trouble = undefined;
+    try {
+      const record = await this.#storage.get(COLLECTION, RECORD);
+      if (!record) return { pins: {}, modified: undefined };
+      return { pins: People.parse(record.value).pins, modified: record.modified };
+    } catch (error) {
+      // It is written anew from this device's own memory.
+      if (error instanceof z.ZodError) {
+        const detail = 'The record of people you met is malformed.';
+        this.#trouble = new IntegrityError('RECORD_FORGED', detail, { cause: error });
+      } else if (error instanceof IntegrityError) {
+        this.#trouble = error;
+      } else {
+        throw error;
+      }
+      const modified = this.#app.server.seconds();
+      return { pins: {}, modified };
+    }
+  }
+
+  /** Without the record, this device's own memory is what counts. */
+  async #unlessAway(action: () => Promise<void>): Promise<void> {
+    try {
+      await action();
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      this.#pulledAt = -Infinity;
+    }
+  }
+
+  #place(uid: string): PinKey {
+    return { realm: this.#app.server.realm, uid, clientId: this.#app.clientId };
+  }
+}
+
+const isSame = (a: Pin, b: Pin): boolean => JSON.stringify(a) === JSON.stringify(b);
+const sorted = (pins: Pins): Pins =>
+  Object.fromEntries(Object.entries(pins).sort(([a], [b]) => (a < b ? -1 : 1)));

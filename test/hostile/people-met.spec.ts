@@ -1,0 +1,128 @@
+import { Keys, MemoryPinStore, SyncedPinStore } from '#lib/client';
+import { deriveIdentity, randomBytes } from '#lib/crypto';
+import { KEY_LIST_TYPE } from '#lib/protocol';
+import { Device } from '../../apps/demo/src/person.ts';
+import { TestServer } from '../support/test-server.ts';
+import { join, refusal, type Victim } from './people.ts';
+
+const PEOPLE = /\/storage\/people\/pins$/;
+
+let server: TestServer;
+let alice: Victim;
+let bob: Victim;
+beforeAll(async () => {
+  server = await TestServer.start();
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  [alice, bob] = await Promise.all([join(server, 'Alice'), join(server, 'Bob')]);
+});
+
+const bobsUid = () => bob.device.app.uid;
+
+/** A device of Alice's, with a memory of its own, and the one that her devices share. */
+function device(local = new MemoryPinStore()) {
+  const { app, storage } = new Device(alice.device.app);
+  return new Keys(app, new SyncedPinStore(local, app, storage));
+}
+
+/** Alice has compared safety numbers with Bob, on this device. */
+async function compared(keys: Keys): Promise<void> {
+  const { number } = await bob.device.keys.contacts.safety(alice.device.app.uid);
+  expect(await keys.contacts.compare(bobsUid(), number)).toBe(true);
+}
+
+/** What the server has of the record, as it is stored. */
+const stored = async () => (await alice.device.storage.raw('people')).records[0];
+
+describe('people one has met', () => {
+  it('are remembered by all of one’s devices, and a comparison on one holds on the others', async () => {
+    await compared(device());
+    const other = device();
+    expect(await other.lookUp(bobsUid())).toMatchObject({ isNew: false, isChecked: true });
+    const { payload = '' } = (await stored()) ?? {};
+    expect(payload).not.toContain(bobsUid());
+    expect(payload).not.toContain((await bob.device.keys.own()).identity.publicJwk.x);
+  });
+
+  it('are not compared by wrong digits, nor by one’s own code', async () => {
+    const { contacts } = device();
+    const { number, code } = await contacts.safety(bobsUid());
+    const swapped = number.startsWith('0') ? '1' : '0';
+    for (const wrong of [swapped + number.slice(1), number.slice(1), '', code]) {
+      expect(await contacts.compare(bobsUid(), wrong)).toBe(false);
+    }
+    expect((await contacts.lookUp(bobsUid())).isChecked).toBe(false);
+    const theirs = await bob.device.keys.contacts.safety(alice.device.app.uid);
+    expect(await contacts.compare(bobsUid(), theirs.code)).toBe(true);
+    expect((await contacts.lookUp(bobsUid())).isChecked).toBe(true);
+  });
+
+  it('are put back by a device with a memory, when the server shows an older record', async () => {
+    const local = new MemoryPinStore();
+    const keys = device(local);
+    await keys.lookUp(bobsUid());
+    const older = await stored();
+    await compared(keys);
+    alice.liar.alter('GET', PEOPLE, () => older);
+    const same = device(local);
+    expect((await same.lookUp(bobsUid())).isChecked).toBe(true);
+    alice.liar.repent();
+    expect((await device(local).lookUp(bobsUid())).isChecked).toBe(true);
+    expect((await device().lookUp(bobsUid())).isChecked).toBe(true);
+  });
+
+  it('are put back when the server forges or deletes the record, and an audit says so', async () => {
+    const local = new MemoryPinStore();
+    await compared(device(local));
+    alice.liar.alter('GET', PEOPLE, (record: { payload: string }) => ({
+      ...record,
+      payload: record.payload.replace(/"c":"../, '"c":"__'),
+    }));
+    const { checks, isSound } = await device(local).audit();
+    expect(isSound).toBe(false);
+    expect(checks.flatMap(({ error }) => error ?? [])).toMatchObject([refusal('RECORD_FORGED')]);
+    alice.liar.repent();
+    await alice.device.storage.delete('people', 'pins');
+    expect((await device(local).lookUp(bobsUid())).isChecked).toBe(true);
+    expect((await device().lookUp(bobsUid())).isChecked).toBe(true);
+  });
+
+  it('are no choice when two devices met two identities, until they are compared', async () => {
+    const local = new MemoryPinStore();
+    const fooled = new Keys(alice.device.app, local);
+    const mallory = await deriveIdentity(randomBytes(32));
+    const { list } = await bob.device.keys.own();
+    const skl = await mallory.sign(KEY_LIST_TYPE, list);
+    alice.liar.alter('GET', /\/keys\/v1\/users\//, (answer) => ({ ...answer, skl }));
+    await fooled.lookUp(bobsUid());
+    alice.liar.repent();
+    const honest = device();
+    await honest.lookUp(bobsUid());
+    await expect(device(local).lookUp(bobsUid())).rejects.toMatchObject(
+      refusal('IDENTITY_CHANGED'),
+    );
+    const { checks } = await device(local).audit();
+    expect(checks.flatMap(({ error }) => error?.code ?? [])).toContain('IDENTITY_CONFLICT');
+    await compared(honest);
+    expect(await device(local).lookUp(bobsUid())).toMatchObject({ isChecked: true });
+  });
+
+  it('are written by two devices at once', async () => {
+    const carol = await join(server, 'Carol');
+    const [one, two] = [device(), device()];
+    await Promise.all([one.lookUp(bobsUid()), two.lookUp(carol.device.app.uid)]);
+    const met = (await device().contacts.known()).map(({ uid }) => uid).sort();
+    expect(met).toEqual([bobsUid(), carol.device.app.uid].sort());
+  });
+
+  it('count as one’s own list does: a new device publishes none when another has', async () => {
+    await device().own();
+    let published = 0;
+    const ME = /^\/keys\/v1\/me$/;
+    alice.liar.answer('PUT', ME, () => ++published);
+    alice.liar.answer('GET', ME, () => ({ type: 'not-found' }), { status: 404 });
+    await expect(device().publish()).rejects.toMatchObject(refusal('KEY_LIST_ROLLBACK'));
+    expect(published).toBe(0);
+  });
+});
