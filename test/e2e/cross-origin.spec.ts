@@ -21,6 +21,7 @@ describe('a page of another origin', () => {
     '/1.1/nobody/storage',
     '/token/1.0/sync/1.5',
     '/1.0/sync/1.5',
+    ...['/keys/v1/me', '/files/v1/config', '/deposit/v1/a', '/profile/v1/profile'],
   ])('asks without credentials what it may do with %s', async (path) => {
     for (const origin of [ORIGIN, 'localhost', 'null']) {
       const reply = await preflight(path, {

@@ -81,6 +81,7 @@ export async function createServer(parts: Parts): Promise<NestFastifyApplication
   server.useGlobalFilters(refusals);
   attendRequests(server, parts.config);
   attendVisitors(server, parts.config.trustedProxies);
-  admitOrigins(server, ['/storage/', '/1.5/', '/1.1/', '/token/', '/1.0/']);
+  const storage = ['/storage/', '/1.5/', '/1.1/', '/token/', '/1.0/'];
+  admitOrigins(server, [...storage, '/keys/v1/', '/files/v1/', '/deposit/v1/', '/profile/v1/']);
   return server;
 }

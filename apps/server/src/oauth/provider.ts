@@ -77,6 +77,8 @@ export function makeProvider(parts: ProviderParts): Provider {
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     enabledJWA: { idTokenSigningAlgValues: ['ES256'], dPoPSigningAlgValues: DPOP_ALGS },
     acceptQueryParamAccessTokens: false,
+    // Pages of other origins, too: nothing here, but the page itself, goes by a cookie.
+    clientBasedCORS: () => true,
     clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post'],
     allowOmittingSingleRegisteredRedirectUri: true,
     ttl: {

@@ -6,6 +6,8 @@ const ALLOWED = {
 };
 /** What a page may read of a reply besides its body and type. */
 const EXPOSED = [
+  'dpop-nonce',
+  'etag',
   'retry-after',
   'www-authenticate',
   'x-backoff',
