@@ -1,7 +1,7 @@
 import type { TestServer } from './test-server.ts';
 
 /** What the server asks by its own timers, whoever talks to it. */
-const timed = /^UPDATE mail SET tries|storage_node"|storage_hold_changes|FROM signing_key/;
+const timed = /^UPDATE mail SET tries|storage_node"|storage_hold_changes|signing_key|logout_notice/;
 
 /**
  * The statements that the server sends to its database while something runs, without their values.

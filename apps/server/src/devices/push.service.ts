@@ -1,17 +1,18 @@
 import { createPublicKey } from 'node:crypto';
-import { globalAgent, request } from 'node:https';
-import type { LookupFunction } from 'node:net';
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import webPush, { type VapidKeys } from 'web-push';
 import { Failure } from '#lib/protocol';
 import { Config } from '../platform/config.ts';
+import { parseOutsideUrl, postOutside } from '../platform/outside.ts';
 import { SettingsService } from '../platform/settings.service.ts';
-import { type Address, addressesOf, hostOf, parsePushUrl } from './push-address.ts';
 
 /** From the name's resolution to the head of the answer. */
 const PATIENCE_MS = 5000;
 /** Sockets that a flood of messages may hold; what is beyond is not sent. */
 const AT_ONCE_MAX = 200;
+
+/** What refusals call it. */
+const WHAT = 'A push address';
 
 /** Where a device takes messages. */
 export interface Subscription {
@@ -31,7 +32,7 @@ export type PushOutcome = 'sent' | 'gone' | 'busy' | 'refused' | 'unreachable';
 /**
  * Sends messages to devices by Web Push: encrypted to the device, signed by the server's key.
  *
- * Devices choose the address, so it is one that an attacker may have chosen: see `push-address.ts`.
+ * Devices choose the address, so it is one that an attacker may have chosen: see `platform/outside.ts`.
  *
  * @see RFC 8030 (Web Push), RFC 8291 (encryption), RFC 8292 (VAPID)
  */
@@ -57,7 +58,7 @@ export class PushService implements OnModuleDestroy {
    * @throws Failure `invalid-parameter`
    */
   expectUsable(callback: string, publicKey: string | null): void {
-    const url = parsePushUrl(callback, this.config.limits.pushHostsAllowed);
+    const url = parseOutsideUrl(callback, WHAT, this.config.limits.pushHostsAllowed);
     if (typeof url === 'string') throw new Failure('invalid-parameter', url);
     if (publicKey !== null && !isPoint(publicKey)) {
       throw new Failure('invalid-parameter', 'The push key is no point of P-256.');
@@ -83,11 +84,8 @@ export class PushService implements OnModuleDestroy {
   ): Promise<PushOutcome> {
     const signal = AbortSignal.any([AbortSignal.timeout(PATIENCE_MS), this.ending.signal]);
     const allowed = this.config.limits.pushHostsAllowed;
-    const url = parsePushUrl(to.callback, allowed);
+    const url = parseOutsideUrl(to.callback, WHAT, allowed);
     if (typeof url === 'string') return 'gone';
-    const addresses = await unlessAborted(addressesOf(hostOf(url), allowed), signal);
-    if (addresses === undefined) return 'gone';
-    if (addresses.length === 0) return 'unreachable';
     const vapid = await this.vapidKeys();
     const { headers, body } = webPush.generateRequestDetails(
       { endpoint: url.href, keys: { p256dh: to.publicKey, auth: to.authKey } },
@@ -97,7 +95,9 @@ export class PushService implements OnModuleDestroy {
         vapidDetails: { ...vapid, subject: `mailto:no-reply@${this.config.publicUrl.hostname}` },
       },
     );
-    const status = await post(url, { addresses, headers, body: body, signal });
+    const status = await postOutside(url, allowed, { headers, body, signal });
+    if (status === 'inside') return 'gone';
+    if (status === 'unknown') return 'unreachable';
     if (status === 404 || status === 410) return 'gone';
     return status >= 200 && status < 300 ? 'sent' : 'refused';
   }
@@ -107,45 +107,6 @@ export class PushService implements OnModuleDestroy {
     const make = () => JSON.stringify(webPush.generateVAPIDKeys());
     return JSON.parse(await this.settings.getOrMake('vapid-keys', make)) as VapidKeys;
   }
-}
-
-/** The status of the answer. Its body is not read, and a redirect is an answer like others. */
-function post(
-  url: URL,
-  {
-    addresses,
-    headers,
-    body,
-    signal,
-  }: { addresses: Address[]; headers: object; body: Buffer; signal: AbortSignal },
-): Promise<number> {
-  // These addresses were checked; the name is not asked again.
-  const lookup: LookupFunction = (_host, { all }, found) => {
-    const [first] = addresses;
-    if (all) found(null, addresses);
-    else found(null, first?.address ?? '', first?.family);
-  };
-  return new Promise((resolve, reject) => {
-    request(url, {
-      ...{ method: 'POST', lookup, signal, agent: globalAgent, maxHeaderSize: 8192 },
-      headers: { ...headers, connection: 'close' },
-    })
-      .on('response', (answer) => {
-        answer.on('error', () => undefined).destroy();
-        resolve(answer.statusCode ?? 0);
-      })
-      .on('error', reject)
-      .end(body);
-  });
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => {
-      reject(signal.reason as Error);
-    });
-  });
-  return Promise.race([work, aborted]);
 }
 
 /** Whether it is an uncompressed point of P-256, which every encryption to it relies on. */

@@ -16,7 +16,7 @@ import { OAuthProfile1764000000015 } from './1764000000015-oauth-profile.ts';
 import { AccountSafety1764000000016 } from './1764000000016-account-safety.ts';
 import { Deletion1764000000017 } from './1764000000017-deletion.ts';
 import { StorageFaster1764000000020 } from './1764000000020-storage-faster.ts';
-import { SigningKey1764000000021 } from './1764000000021-signing-key.ts';
+import { Authority1764000000021 } from './1764000000021-authority.ts';
 import { Consent1764000000022 } from './1764000000022-consent.ts';
 import { App1764000000023 } from './1764000000023-app.ts';
 import { SecondFactor1764000000024 } from './1764000000024-second-factor.ts';
@@ -42,7 +42,7 @@ export const migrations = [
   AccountSafety1764000000016,
   Deletion1764000000017,
   StorageFaster1764000000020,
-  SigningKey1764000000021,
+  Authority1764000000021,
   Consent1764000000022,
   App1764000000023,
   SecondFactor1764000000024,

@@ -14,6 +14,7 @@ import { SettingsService } from '../platform/settings.service.ts';
 import { ClientsService } from './clients.service.ts';
 import { ConsentsService } from './consents.service.ts';
 import { DeviceCodesService } from './device-codes.service.ts';
+import { fetchOutside } from './fetch-outside.ts';
 import { adapters } from './oidc.adapter.ts';
 import { answerFailures } from './provider-failures.ts';
 import { makeProvider } from './provider.ts';
@@ -94,6 +95,7 @@ export class AuthorityService implements OnModuleDestroy {
       jwks,
       clock: this.clock,
       cookieKeys: this.cookieKeys,
+      fetch: (url, options) => fetchOutside(url, options, this.config.limits.appHostsAllowed),
       profile: (uid) => this.accounts.profile(uid),
       takeKeys: (grantId) => this.takeKeys(grantId),
       mayPoll: (deviceCode) => this.deviceCodes.mayPoll(deviceCode),

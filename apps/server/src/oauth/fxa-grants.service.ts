@@ -240,7 +240,7 @@ export class FxaGrantsService {
     const expiresIn = rest.ttl ?? ACCESS_TOKEN_SECONDS;
     const scope = scopes.join(' ');
     const made = { accountId: uid, client, grantId, gty, scope, expiresIn };
-    const token = new provider.AccessToken(made);
+    const token = Object.assign(new provider.AccessToken(made), { authTime: rest.authAt });
     const info = audience === undefined ? undefined : resourceServer(audience, expiresIn);
     if (info?.audience) token.resourceServer = new provider.ResourceServer(info.audience, info);
     return {

@@ -28,6 +28,7 @@ import { EraseGrantsService } from './erase-grants.service.ts';
 import { FxaGrantsService } from './fxa-grants.service.ts';
 import { FxaTokenController } from './fxa-token.controller.ts';
 import { InteractionController } from './interaction.controller.ts';
+import { LogoutNoticesService } from './logout-notices.service.ts';
 import { PageTokenController } from './page-token.controller.ts';
 import { PageTokensService } from './page-tokens.service.ts';
 import { RefreshTokensService } from './refresh-tokens.service.ts';
@@ -59,6 +60,7 @@ import { TokenFactsService } from './token-facts.service.ts';
     DeviceCodesService,
     EraseGrantsService,
     FxaGrantsService,
+    LogoutNoticesService,
     PageTokensService,
     RefreshTokensService,
     SigningKeysService,

@@ -49,6 +49,14 @@ class OidcAdapter implements Adapter {
     const until = new Date(
       now.getTime() + (isProof ? PROOF_SECONDS : expiresIn + this.keptSeconds) * 1000,
     );
+    if (this.model === 'AuthorizationCode' && payload.sid !== undefined) {
+      // Whoever ends the grant tells the app by this name (Back-Channel Logout 1.0 §2.4).
+      await this.db.query(
+        `UPDATE oidc SET payload = jsonb_set(payload, '{sid}', to_jsonb($2::text))
+          WHERE model = 'Grant' AND id = $1`,
+        [payload.grantId, payload.sid],
+      );
+    }
     let rows: unknown[];
     try {
       rows = await this.db.query<unknown[]>(

@@ -25,6 +25,8 @@ export interface ProviderParts {
   clock: Clock;
   /** Sign the cookies of the browser that asks; the newest comes first. */
   cookieKeys: string[];
+  /** Calls an address of an app. */
+  fetch: NonNullable<Configuration['fetch']>;
   /** An account's claims; undefined when it is gone. */
   profile: (
     uid: string,
@@ -63,6 +65,7 @@ export function makeProvider(parts: ProviderParts): Provider {
     jwks: parts.jwks,
     cookies: { keys: parts.cookieKeys, short: { sameSite: 'lax' }, long: { sameSite: 'lax' } },
     routes: { ...Object.fromEntries(routes), ...device },
+    fetch: parts.fetch,
     responseTypes: ['code'],
     pkce: { required: () => true },
     scopes: [
@@ -115,7 +118,7 @@ export function makeProvider(parts: ProviderParts): Provider {
     extraTokenClaims: async (ctx, token) => {
       if (isJwt(token)) return undefined;
       const account = 'accountId' in token ? await parts.profile(token.accountId) : undefined;
-      const authTime = authTimeOf(ctx);
+      const authTime = authTimeOf(ctx) ?? (token as { authTime?: number }).authTime;
       return (
         account && {
           'fxa-generation': account.generation,
@@ -152,6 +155,7 @@ export function makeProvider(parts: ProviderParts): Provider {
     features: {
       devInteractions: { enabled: false },
       rpInitiatedLogout: { enabled: false },
+      backchannelLogout: { enabled: true },
       dPoP: { enabled: true },
       pushedAuthorizationRequests: { enabled: true },
       // Our page and calls take the place of its own: docs/protocol/oauth.md
@@ -201,7 +205,7 @@ export function makeProvider(parts: ProviderParts): Provider {
   return provider;
 }
 
-/** When the password was given for what is redeemed here, in seconds; undefined elsewhere. */
+/** When the password was given for what is redeemed here, in seconds; who saves a token says it. */
 function authTimeOf(ctx: KoaContextWithOIDC | undefined): number | undefined {
   const { AuthorizationCode, RefreshToken, DeviceCode } = ctx?.oidc.entities ?? {};
   return (AuthorizationCode ?? RefreshToken ?? DeviceCode)?.authTime;

@@ -45,6 +45,21 @@ const Allowed = z
     message: 'each is an address, or @ and a domain',
   });
 
+/** Names and addresses of hosts, in lower case. */
+const Hosts = z
+  .string()
+  .default('')
+  .transform(
+    (text): ReadonlySet<string> =>
+      new Set(
+        text
+          .toLowerCase()
+          .split(',')
+          .map((host) => host.trim())
+          .filter((host) => host !== ''),
+      ),
+  );
+
 /** `Name <address>`, or the address alone. */
 const Sender = z
   .string()
@@ -133,7 +148,8 @@ export const Environment = z.object({
   FILES_FILE_BYTES_MAX: bytes(5_368_709_120),
   FILES_QUOTA_BYTES: bytes(21_474_836_480),
   FILES_IDLE_SECONDS: seconds(60),
-  PUSH_HOSTS_ALLOWED: z.string().default(''),
+  PUSH_HOSTS_ALLOWED: Hosts,
+  APP_HOSTS_ALLOWED: Hosts,
   BODY_BYTES_MAX: bytes(131_072),
   HAWK_SKEW_SECONDS: seconds(60),
   STEP_UP_SECONDS: z.coerce.number().int().min(30).max(86_400).default(300),
@@ -292,12 +308,9 @@ function limitsOf(env: Environment) {
     /** After which an upload that stands still is broken off. */
     filesIdleSeconds: env.FILES_IDLE_SECONDS,
     /** Hosts of push services that may be inside the network, in lower case. */
-    pushHostsAllowed: new Set(
-      env.PUSH_HOSTS_ALLOWED.toLowerCase()
-        .split(',')
-        .map((host) => host.trim())
-        .filter((host) => host !== ''),
-    ) as ReadonlySet<string>,
+    pushHostsAllowed: env.PUSH_HOSTS_ALLOWED,
+    /** Hosts of apps that may be inside the network, in lower case. */
+    appHostsAllowed: env.APP_HOSTS_ALLOWED,
     /** JSON bodies of every API but storage and files. */
     bodyBytesMax: env.BODY_BYTES_MAX,
     hawkSkewSeconds: env.HAWK_SKEW_SECONDS,

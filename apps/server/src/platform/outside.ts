@@ -1,11 +1,17 @@
 import dns from 'node:dns/promises';
-import { BlockList, isIP } from 'node:net';
+import { globalAgent, request } from 'node:https';
+import { BlockList, isIP, type LookupFunction } from 'node:net';
+
+/*
+ * Calls to addresses that a stranger chose: a device, or the developer of an app. They reach https on
+ * the public internet, and what the operator named, and no other host inside.
+ */
 
 /** By a resolver of its own: the system's would keep threads that passwords are stretched in. */
 const RESOLVE_MS = 2000;
 
 /**
- * Networks that no push service of the world is in: this host and network, private, shared,
+ * Networks that no service of the world is in: this host and network, private, shared,
  * link-local, documentation, benchmarks, multicast, reserved.
  *
  * @see RFC 6890, and IANA's registry of special-purpose IPv4 addresses
@@ -36,37 +42,42 @@ function isPublic(address: string): boolean {
 }
 
 /** The name or address of a URL, an IPv6 address without its brackets, a name without a last dot. */
-export const hostOf = (url: URL): string => url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+const hostOf = (url: URL): string => url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
 
 /**
- * What of a push address can be judged before it is resolved.
+ * What of an address can be judged before it is resolved.
  *
+ * @param what - what it is, for the sentence: "A push address"
  * @param allowed - hosts that may be inside
  * @returns why it cannot be, or the address
  */
-export function parsePushUrl(text: string, allowed: ReadonlySet<string>): URL | string {
+export function parseOutsideUrl(
+  text: string,
+  what: string,
+  allowed: ReadonlySet<string>,
+): URL | string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== 'https:') return 'A push address is an https URL.';
-  if (url.username !== '' || url.password !== '') return 'A push address has no credentials.';
+  if (url?.protocol !== 'https:') return `${what} is an https URL.`;
+  if (url.username !== '' || url.password !== '') return `${what} has no credentials.`;
   const host = hostOf(url);
   if (allowed.has(host)) return url;
   const isInside = isIP(host) ? !isPublic(host) : /^localhost$|\.localhost$|^[^.]*$/.test(host);
-  return isInside ? 'A push address is on the public internet.' : url;
+  return isInside ? `${what} is on the public internet.` : url;
 }
 
 /** An address to connect to. */
-export interface Address {
+interface Address {
   address: string;
   family: 4 | 6;
 }
 
 /**
- * The addresses of a push service. Whoever connects uses these and asks no second time: the answer
+ * The addresses of a host. Whoever connects uses these and asks no second time: the answer
  * could be another.
  *
  * @returns none when the name is not known; undefined when any of its addresses is inside
  */
-export async function addressesOf(
+async function addressesOf(
   host: string,
   allowed: ReadonlySet<string>,
 ): Promise<Address[] | undefined> {
@@ -94,4 +105,59 @@ async function resolve(host: string): Promise<Address[]> {
     ...v4.map((address) => ({ address, family: 4 as const })),
     ...v6.map((address) => ({ address, family: 6 as const })),
   ];
+}
+
+/** What is sent, and until when anybody waits. */
+export interface Sending {
+  headers: Readonly<Record<string, string>>;
+  body: Buffer;
+  signal: AbortSignal;
+}
+
+/**
+ * Posts to an address that {@link parseOutsideUrl} let pass, if its name leads outside.
+ *
+ * @param allowed - hosts that may be inside
+ * @returns the status of the answer; its body is not read, and a redirect is an answer like others.
+ *   `inside`: nothing was sent. `unknown`: the name is not known
+ * @throws what went wrong with the connection, or the signal's reason
+ */
+export async function postOutside(
+  url: URL,
+  allowed: ReadonlySet<string>,
+  sending: Sending,
+): Promise<number | 'inside' | 'unknown'> {
+  const addresses = await unlessAborted(addressesOf(hostOf(url), allowed), sending.signal);
+  if (addresses === undefined) return 'inside';
+  return addresses.length === 0 ? 'unknown' : post(url, addresses, sending);
+}
+
+function post(url: URL, addresses: Address[], { headers, body, signal }: Sending): Promise<number> {
+  // These addresses were checked; the name is not asked again.
+  const lookup: LookupFunction = (_host, { all }, found) => {
+    const [first] = addresses;
+    if (all) found(null, addresses);
+    else found(null, first?.address ?? '', first?.family);
+  };
+  return new Promise((resolve, reject) => {
+    request(url, {
+      ...{ method: 'POST', lookup, signal, agent: globalAgent, maxHeaderSize: 8192 },
+      headers: { ...headers, connection: 'close' },
+    })
+      .on('response', (answer) => {
+        answer.on('error', () => undefined).destroy();
+        resolve(answer.statusCode ?? 0);
+      })
+      .on('error', reject)
+      .end(body);
+  });
+}
+
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => {
+      reject(signal.reason as Error);
+    });
+  });
+  return Promise.race([work, aborted]);
 }
