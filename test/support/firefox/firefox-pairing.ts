@@ -12,13 +12,16 @@ export class FirefoxPairing {
 
   /** Has the page have Firefox show the code, and reads it as a camera does. @returns the address in it */
   async showCode(): Promise<string> {
+    // The settings that an earlier code was shown in stay as they are.
+    await this.firefox.openTab();
     await this.firefox.open(`${this.root}/pair`);
     await this.firefox.click('#show-code');
     const { pixels, width } = await this.firefox.inside<{ pixels: number[]; width: number }>(
       `const shown = () => {
          const { gBrowser } = Services.wm.getMostRecentWindow('navigator:browser');
          const settings = gBrowser.selectedBrowser.contentWindow;
-         const dialog = settings?.gSubDialog?._topDialog?._frame?.contentDocument;
+         if (settings?.document.readyState !== 'complete') return undefined;
+         const dialog = settings.gSubDialog?._topDialog?._frame?.contentDocument;
          const ready = dialog?.querySelector('#qrWrapper[pairing-status=ready] #qrContainer');
          return ready && { dialog, picture: ready.style.backgroundImage.slice(5, -2) };
        };
@@ -83,6 +86,11 @@ export class FirefoxPairing {
     await this.page('authority-done');
   }
 
+  /** Resolves when the page lets nobody in. @returns what it says */
+  refused(): Promise<string> {
+    return this.page('authority-refused');
+  }
+
   /** Resolves when this one is signed in, with the keys of Sync. */
   async signedIn(): Promise<SignedInUser> {
     await this.page('supplicant-done');
@@ -91,8 +99,8 @@ export class FirefoxPairing {
 
   /** Waits for one of our pages. @throws Error when it is another one where the way ends */
   async page(name: string): Promise<string> {
-    const ends = [name, 'supplicant-failed', 'authority-refused', 'authority-gone'];
-    const text = await this.firefox.see(ends.map((end) => `[data-page=${end}]`).join(', '));
+    const ends = new Set([name, 'supplicant-failed', 'authority-refused', 'authority-gone']);
+    const text = await this.firefox.see([...ends].map((end) => `[data-page=${end}]`).join(', '));
     const page = await this.firefox.inPage<string>(
       `return document.querySelector('[data-page]').dataset.page;`,
     );

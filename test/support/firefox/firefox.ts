@@ -153,6 +153,14 @@ export class Firefox {
     await this.marionette.send('WebDriver:Navigate', { url });
   }
 
+  /** Opens a tab, which is the current one from then on. */
+  async openTab(): Promise<void> {
+    await this.turnTo('content');
+    const opened = await this.marionette.send('WebDriver:NewWindow', { type: 'tab' });
+    const { handle } = opened as { handle: string };
+    await this.marionette.send('WebDriver:SwitchToWindow', { handle, focus: true });
+  }
+
   /** Types into the field that a CSS selector finds, when there is one, in the place of what it holds. */
   async type(selector: string, text: string): Promise<void> {
     await this.act(selector, async (id) => {
@@ -238,6 +246,8 @@ export class Firefox {
       ...{ script, args: [given], newSandbox: true },
       sandbox: where === 'chrome' ? 'system' : null,
     });
+    // What a page that went on to one in another process leaves behind.
+    if (answer === null) throw new MarionetteError('javascript error', 'unloaded by then');
     const { value, error, stack } = answer as { value: T; error?: string; stack?: string };
     if (error !== undefined) throw new Error(`In Firefox: ${error}\n${stack ?? ''}`);
     return value;

@@ -7,6 +7,8 @@ import { http } from '../account/server.ts';
 /** How Firefox calls the page that it sends its person to. */
 const PAIR_AUTHORITY = 'urn:ietf:wg:oauth:2.0:oob:pair-auth-webchannel';
 const HEARTBEAT_MS = 1000;
+/** Firefox does not answer for a device that it has forgotten; a busy one answers late. */
+const SILENCES_MAX = 3;
 
 const Request = z.object({
   client_id: z.string().min(1),
@@ -101,11 +103,14 @@ export async function settled(
   isApproved: () => boolean,
   signal: AbortSignal,
 ): Promise<boolean> {
-  while (!signal.aborted) {
-    const ask = askFirefox('pair_heartbeat', { channel_id: channelId }, Heartbeat);
-    const { err, suppAuthorized } = await ask.catch(() => ({ err: 'gone', suppAuthorized: false }));
-    if (err !== undefined) return false;
-    if (suppAuthorized === true && isApproved()) {
+  let silences = 0;
+  while (!signal.aborted && silences < SILENCES_MAX) {
+    const beat = await askFirefox('pair_heartbeat', { channel_id: channelId }, Heartbeat).catch(
+      () => undefined,
+    );
+    silences = beat ? 0 : silences + 1;
+    if (beat?.err !== undefined) return false;
+    if (beat?.suppAuthorized === true && isApproved()) {
       tellFirefox('pair_complete', { channel_id: channelId });
       return true;
     }

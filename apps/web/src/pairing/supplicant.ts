@@ -32,7 +32,7 @@ import { ChannelRefusal } from './tls-client.ts';
 /** The relay of the server that this page came from. */
 const RELAY = location.origin.replace(/^http/, 'ws');
 /** How long the other device has to say goodbye; it asks its page every second. */
-const GOODBYE_MS = 5000;
+const GOODBYE_MS = 10_000;
 
 /** What a device asks the other one for. accounts.md §10 */
 const PhoneRequest = OAuthRequest.omit({ context: true, service: true }).extend({
