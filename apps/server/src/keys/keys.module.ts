@@ -13,12 +13,19 @@ import { KeysController } from './keys.controller.ts';
 import { KeysService } from './keys.service.ts';
 import { LookUpStrategy } from './look-up.guard.ts';
 import { LookUpBudgetService } from './look-up-budget.service.ts';
+import { OpenApiController } from './openapi.controller.ts';
 import { PackagesController } from './packages.controller.ts';
 import { PackagesService } from './packages.service.ts';
 
 @Module({
   imports: [DeletionModule, LimitsModule, TypeOrmModule.forFeature([KeyListEntity])],
-  controllers: [DirectoryController, KeyEventsController, KeysController, PackagesController],
+  controllers: [
+    DirectoryController,
+    KeyEventsController,
+    KeysController,
+    OpenApiController,
+    PackagesController,
+  ],
   providers: [
     DirectoryService,
     EraseKeysService,
