@@ -14,6 +14,7 @@ import { Overview } from './settings/overview.tsx';
 import { Password } from './settings/password.tsx';
 import { RecoveryKey } from './settings/recovery-key.tsx';
 import { Remove } from './settings/remove.tsx';
+import { SecondFactors } from './settings/second-factors.tsx';
 import { SignedIn } from './settings/signed-in.tsx';
 import { strings } from './strings/strings.ts';
 import { Link, Problem } from './ui/parts.tsx';
@@ -50,6 +51,8 @@ function pageOf(path: string) {
       return <SignedIn>{(session) => <Password session={session} />}</SignedIn>;
     case '/settings/recovery_key':
       return <SignedIn>{(session) => <RecoveryKey session={session} />}</SignedIn>;
+    case '/settings/second_factors':
+      return <SignedIn>{(session) => <SecondFactors session={session} />}</SignedIn>;
     case '/settings/delete':
       return <SignedIn>{(session) => <Remove session={session} />}</SignedIn>;
     case '/deleted':

@@ -88,12 +88,14 @@ export const GivePasskey = z.object({
 });
 export type GivePasskey = z.infer<typeof GivePasskey>;
 
-/** PATCH /auth/v1/passkey/:id */
-export const RenamePasskey = RegisterPasskey.pick({ name: true });
-export type RenamePasskey = z.infer<typeof RenamePasskey>;
-
-/** A path's credential id. */
+/** A credential's id, as its authenticator chose it. */
 export const PasskeyId = Base64UrlText.max(1400);
+
+/** POST /auth/v1/passkey/rename */
+export const RenamePasskey = RegisterPasskey.pick({ name: true }).extend({
+  credentialId: PasskeyId,
+});
+export type RenamePasskey = z.infer<typeof RenamePasskey>;
 
 /** One of GET /auth/v1/passkeys. Times in milliseconds since 1970. */
 export const Passkey = z.object({

@@ -1,14 +1,4 @@
-import {
-  Body,
-  Controller,
-  Delete,
-  Get,
-  HttpCode,
-  Param,
-  Patch,
-  Post,
-  UseGuards,
-} from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, UseGuards } from '@nestjs/common';
 import {
   type BackupCodeGiven,
   type BackupCodes,
@@ -161,14 +151,14 @@ export class FactorsController {
     return this.factors.addPasskey(session, asked, from);
   }
 
-  @Patch('passkey/:id')
+  @Post('passkey/rename')
+  @HttpCode(200)
   @UseGuards(VerifiedSessionGuard)
   async rename(
     @Session() { uid }: Session,
-    @Param('id', { schema: PasskeyId }) id: string,
-    @Body({ schema: RenamePasskey }) { name }: RenamePasskey,
+    @Body({ schema: RenamePasskey }) { credentialId, name }: RenamePasskey,
   ): Promise<Nothing> {
-    await this.passkeys.rename(uid, id, name);
+    await this.passkeys.rename(uid, credentialId, name);
     return {};
   }
 

@@ -20,6 +20,7 @@ const PAGES = [
   'settings/avatar/change',
   'settings/password',
   'settings/recovery_key',
+  'settings/second_factors',
   'settings/delete',
   'deleted',
   'connect_another_device',

@@ -63,12 +63,16 @@ export function askResetCode(email: string): Promise<unknown> {
   return http.run(post('password/forgot/send_otp', { email: spelled(email) }));
 }
 
-/** Leave to set a password without the old one. */
-export interface Reset {
+/** Leave to set a password without the old one; it may need a second factor besides. */
+export interface Leave {
   uid: string;
   /** In the spelling of sign-up. */
   email: string;
   accountResetToken: string;
+}
+
+/** Leave that the second factor, if there is one, was given with. */
+export interface Reset extends Leave {
   /** Whether a recovery key can save the data. */
   hasRecoveryKey: boolean;
 }
@@ -76,7 +80,7 @@ export interface Reset {
 const Exists = z.object({ exists: z.boolean() });
 
 /** Gives the mailed code. @throws ClientError `errno-105` when it is wrong or too old */
-export async function giveResetCode(email: string, code: string): Promise<Reset> {
+export async function giveResetCode(email: string, code: string): Promise<Leave> {
   const otp = { email: spelled(email), code };
   const { token, uid, emailToHashWith, ...verified } = await http.json(
     post('password/forgot/verify_otp', otp),
@@ -88,10 +92,14 @@ export async function giveResetCode(email: string, code: string): Promise<Reset>
     bearing('passwordForgotToken', token),
   );
   const { accountResetToken } = await http.json(exchange, ForgotCodeVerified);
-  const by = bearing('accountResetToken', accountResetToken);
-  const ask = post('recoveryKey/exists', {}, by);
-  const { exists } = await http.json(ask, Exists);
-  return { uid, email: emailToHashWith, accountResetToken, hasRecoveryKey: exists };
+  return { uid, email: emailToHashWith, accountResetToken };
+}
+
+/** Looks what a reset can save. @throws ClientError `errno-160` when a second factor is missing */
+export async function openReset(leave: Leave): Promise<Reset> {
+  const by = bearing('accountResetToken', leave.accountResetToken);
+  const { exists } = await http.json(post('recoveryKey/exists', {}, by), Exists);
+  return { ...leave, hasRecoveryKey: exists };
 }
 
 /**

@@ -22,8 +22,10 @@ import { bySession, type Session } from './session.ts';
 
 /** An account whose password was typed on this page. It lasts as long as the page does. */
 export interface Opened extends Session {
-  /** Whether the address is confirmed; until then the server gives no keys. */
+  /** Whether the address is confirmed, and no second factor is missing; until then there are no keys. */
   verified: boolean;
+  /** Whether a second factor is missing. */
+  awaitsFactor: boolean;
   /** Asks for the account's keys, once, and unwraps kB: 32 bytes. */
   fetchKB(): Promise<Uint8Array>;
   /** In the place of {@link fetchKB}, for who fetches the keys without this page. */
@@ -32,10 +34,11 @@ export interface Opened extends Session {
 
 /** An account of which a password was given just now. */
 function opened(email: string, answer: SignedIn, stretched: Stretched): Opened {
-  const { uid, sessionToken, verified } = answer;
+  const { uid, sessionToken, verified, sessionVerified, emailVerified } = answer;
+  const awaitsFactor = emailVerified === true && sessionVerified === false;
   let fetched: Promise<Uint8Array> | undefined;
   return {
-    ...{ uid, email, sessionToken, verified },
+    ...{ uid, email, sessionToken, verified, awaitsFactor },
     fetchKB: () => (fetched ??= fetchKB(answer, stretched)),
     keyAccess: () => keyAccess(answer, stretched),
   };
@@ -119,7 +122,7 @@ export function mailAgain(session: Session): Promise<unknown> {
 
 /** Derives the keys that an app may have for these scopes, by scope. */
 export async function scopedKeys(
-  account: Opened,
+  account: Session & Pick<Opened, 'fetchKB'>,
   clientId: string,
   scope: string,
 ): Promise<Record<string, ScopedKey>> {

@@ -1,6 +1,8 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
+import { gateOfSession } from '../account/factors.ts';
 import { isErrno } from '../account/server.ts';
+import { endSession } from '../account/session.ts';
 import { isUnblockable, mailUnblockCode, type Opened, signIn, signUp } from '../account/sign-in.ts';
 import { strings } from '../strings/strings.ts';
 import { Field, Form, Link, Note, Page, Problem } from '../ui/parts.tsx';
@@ -8,6 +10,7 @@ import { useAttempt } from '../ui/attempt.ts';
 import { arrivedWith, here } from '../ui/route.ts';
 import { Confirm } from './confirm.tsx';
 import { newPasswordProblem } from './new-password.tsx';
+import { SecondStep } from './second-step.tsx';
 
 /** How somebody came in. */
 export type Entry = 'signin' | 'signup';
@@ -76,6 +79,15 @@ export function Enter(props: {
   const pending = waiting.value;
   if (pending) {
     const confirmed = () => props.onEntered(pending.account, pending.entry);
+    if (pending.account.awaitsFactor) {
+      const cancel = () => {
+        waiting.value = undefined;
+        void endSession(pending.account).catch(() => undefined); // it opens nothing, and ends by itself
+      };
+      return (
+        <SecondStep gate={gateOfSession(pending.account)} onGiven={confirmed} onCancel={cancel} />
+      );
+    }
     return <Confirm account={pending.account} onConfirmed={confirmed} />;
   }
 

@@ -3,10 +3,13 @@ import { CryptoRefusal } from '#lib/crypto';
 import {
   askResetCode,
   giveResetCode,
+  type Leave,
+  openReset,
   recoverKB,
   type Reset,
   resetPassword,
 } from '../account/change.ts';
+import { gateOfReset, wantsProof } from '../account/factors.ts';
 import { isErrno } from '../account/server.ts';
 import { keepSession } from '../account/session.ts';
 import { isFirefoxFlow } from '../firefox/connect.ts';
@@ -15,20 +18,30 @@ import { useAttempt } from '../ui/attempt.ts';
 import { Check, Field, Form, Link, Note, Page, Problem } from '../ui/parts.tsx';
 import { arrivedWith, goTo, here } from '../ui/route.ts';
 import { NewPassword, newPasswordProblem } from './new-password.tsx';
+import { SecondStep } from './second-step.tsx';
 
 /** `/reset_password`: by a mailed code to another password, with the data if there is a recovery key. */
 export function ResetPassword() {
   const email = useSignal(arrivedWith.get('email') ?? '');
   const isAsked = useSignal(false);
+  const leave = useSignal<Leave | undefined>(undefined);
   const reset = useSignal<Reset | undefined>(undefined);
+  const open = async (given: Leave) => {
+    try {
+      reset.value = await openReset(given);
+    } catch (error) {
+      if (wantsProof(error) === undefined) throw error;
+      leave.value = given;
+    }
+  };
   if (reset.value) return <SetPassword reset={reset.value} />;
+  const given = leave.value;
+  if (given) {
+    return <SecondStep gate={gateOfReset(given.accountResetToken)} onGiven={() => open(given)} />;
+  }
   if (isAsked.value) {
     return (
-      <GiveCode
-        email={email.value}
-        onReset={(found) => (reset.value = found)}
-        onAgain={() => askResetCode(email.value)}
-      />
+      <GiveCode email={email.value} onLeave={open} onAgain={() => askResetCode(email.value)} />
     );
   }
   return (
@@ -77,7 +90,7 @@ function AskCode(props: { email: string; onEmail: (email: string) => void; onAsk
 
 function GiveCode(props: {
   email: string;
-  onReset: (reset: Reset) => void;
+  onLeave: (leave: Leave) => Promise<void>;
   onAgain: () => Promise<unknown>;
 }) {
   const words = strings.reset;
@@ -94,7 +107,8 @@ function GiveCode(props: {
       <Form
         onSubmit={() => {
           attempt.run(async () => {
-            props.onReset(await giveResetCode(props.email, code.value.replaceAll(/\s/g, '')));
+            const leave = await giveResetCode(props.email, code.value.replaceAll(/\s/g, ''));
+            await props.onLeave(leave);
           });
         }}
       >

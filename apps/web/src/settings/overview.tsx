@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import { hasRecoveryKey } from '../account/change.ts';
 import { securityEvents } from '../account/devices.ts';
+import { factorsAt, gateOfSession } from '../account/factors.ts';
 import { readProfile, setDisplayName } from '../account/profile.ts';
 import { endSession, forgetSession, type Session } from '../account/session.ts';
 import { tellFirefox } from '../firefox/web-channel.ts';
@@ -25,6 +26,7 @@ export function Overview({ session }: { session: Session }) {
           {words.password.change}
         </Link>
       </section>
+      <SecondFactorSection session={session} />
       <RecoveryKeySection session={session} />
       <section>
         <h2>{words.clients.title}</h2>
@@ -111,6 +113,22 @@ function ProfileSection({ session }: { session: Session }) {
           {words.save}
         </button>
       </Form>
+    </section>
+  );
+}
+
+function SecondFactorSection({ session }: { session: Session }) {
+  const words = strings.secondFactors;
+  const has = useLoaded(() => factorsAt(gateOfSession(session)));
+  const isOn = has.value !== undefined && (has.value.totp || has.value.passkeys > 0);
+  return (
+    <section>
+      <h2>{words.title}</h2>
+      <Problem text={has.problem} />
+      {has.value && <p>{isOn ? words.some : words.none}</p>}
+      <Link to="/settings/second_factors" class="button">
+        {words.show}
+      </Link>
     </section>
   );
 }

@@ -4,6 +4,7 @@ import { isErrno } from '../account/server.ts';
 import { keepSession, type Session } from '../account/session.ts';
 import { tellFirefox } from '../firefox/web-channel.ts';
 import { NewPassword, newPasswordProblem } from '../pages/new-password.tsx';
+import { useProof } from '../pages/prove-again.tsx';
 import { strings } from '../strings/strings.ts';
 import { useAttempt } from '../ui/attempt.ts';
 import { Field, Form, Link, Note, Page, Problem } from '../ui/parts.tsx';
@@ -15,6 +16,8 @@ export function Password({ session }: { session: Session }) {
   const next = useSignal('');
   const done = useSignal(false);
   const attempt = useAttempt((error) => (isErrno(error, 103) ? words.wrong : undefined));
+  const proof = useProof(session);
+  if (proof.page !== undefined) return <>{proof.page}</>;
   return (
     <Page name="password" title={words.change}>
       <p>{words.note}</p>
@@ -27,7 +30,9 @@ export function Password({ session }: { session: Session }) {
             return;
           }
           attempt.run(async () => {
-            const changed = await changePassword(session, { old: old.value, next: next.value });
+            const changed = await proof.around(() =>
+              changePassword(session, { old: old.value, next: next.value }),
+            );
             keepSession(changed);
             const { uid, email, sessionToken } = changed;
             tellFirefox('change_password', { uid, email, sessionToken, verified: true });

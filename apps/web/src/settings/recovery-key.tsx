@@ -3,8 +3,10 @@ import { formatRecoveryKey, generateRecoveryKey } from '#lib/crypto';
 import { hasRecoveryKey, openKB, removeRecoveryKey, storeRecoveryKey } from '../account/change.ts';
 import { isErrno } from '../account/server.ts';
 import type { Session } from '../account/session.ts';
+import { type Proof, useProof } from '../pages/prove-again.tsx';
 import { strings } from '../strings/strings.ts';
 import { useAttempt, useLoaded } from '../ui/attempt.ts';
+import { download } from '../ui/download.ts';
 import { Field, Form, Link, Page, Problem } from '../ui/parts.tsx';
 import { goTo } from '../ui/route.ts';
 
@@ -21,6 +23,8 @@ export function RecoveryKey({ session }: { session: Session }) {
   const made = useSignal<Made | undefined>(undefined);
   const isStored = useSignal(false);
   const exists = useLoaded(() => hasRecoveryKey(session));
+  const proof = useProof(session);
+  if (proof.page !== undefined) return <>{proof.page}</>;
   if (isStored.value) {
     return (
       <Page name="recovery-key-stored" title={words.stored}>
@@ -33,7 +37,9 @@ export function RecoveryKey({ session }: { session: Session }) {
   }
   if (made.value) {
     const store = (shown: Made) =>
-      storeRecoveryKey(session, { ...shown, replaceKey: exists.value === true });
+      proof.around(() =>
+        storeRecoveryKey(session, { ...shown, replaceKey: exists.value === true }),
+      );
     return (
       <ShowKey
         made={made.value}
@@ -50,6 +56,7 @@ export function RecoveryKey({ session }: { session: Session }) {
     <AskPassword
       session={session}
       exists={exists.value === true}
+      proof={proof}
       onOpened={(kB) => {
         const key = generateRecoveryKey();
         made.value = { key, kB, text: formatRecoveryKey(key) };
@@ -61,6 +68,7 @@ export function RecoveryKey({ session }: { session: Session }) {
 function AskPassword(props: {
   session: Session;
   exists: boolean;
+  proof: Proof;
   onOpened: (kB: Uint8Array) => void;
 }) {
   const words = strings.settings.recovery;
@@ -75,7 +83,8 @@ function AskPassword(props: {
       <Form
         onSubmit={() => {
           attempt.run(async () => {
-            props.onOpened(await openKB(props.session, password.value));
+            const { session, proof } = props;
+            props.onOpened(await proof.around(() => openKB(session, password.value)));
           });
         }}
       >
@@ -99,7 +108,7 @@ function AskPassword(props: {
             class="danger"
             onClick={() => {
               attempt.run(async () => {
-                await removeRecoveryKey(props.session);
+                await props.proof.around(() => removeRecoveryKey(props.session));
                 goTo('/settings');
               });
             }}
@@ -169,11 +178,4 @@ function ShowKey(props: { made: Made; email: string; onKept: (made: Made) => Pro
       </Form>
     </Page>
   );
-}
-
-function download(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: 'text/plain' }));
-  const link = Object.assign(document.createElement('a'), { href: url, download: name });
-  link.click();
-  URL.revokeObjectURL(url);
 }

@@ -3,6 +3,7 @@ import { deleteAccount } from '../account/change.ts';
 import { isErrno } from '../account/server.ts';
 import { forgetSession, type Session } from '../account/session.ts';
 import { tellFirefox } from '../firefox/web-channel.ts';
+import { useProof } from '../pages/prove-again.tsx';
 import { strings } from '../strings/strings.ts';
 import { useAttempt } from '../ui/attempt.ts';
 import { Check, Field, Form, Link, Page, Problem } from '../ui/parts.tsx';
@@ -16,6 +17,8 @@ export function Remove({ session }: { session: Session }) {
   const attempt = useAttempt((error) =>
     isErrno(error, 103) ? strings.settings.password.wrong : undefined,
   );
+  const proof = useProof(session);
+  if (proof.page !== undefined) return <>{proof.page}</>;
   return (
     <Page name="delete" title={words.title}>
       <p>{words.account(session.email)}</p>
@@ -27,7 +30,7 @@ export function Remove({ session }: { session: Session }) {
             return;
           }
           attempt.run(async () => {
-            await deleteAccount(session, password.value);
+            await proof.around(() => deleteAccount(session, password.value));
             tellFirefox('delete', { uid: session.uid });
             goTo('/deleted');
             forgetSession();

@@ -1,6 +1,7 @@
 import type { SecurityEventName } from '#lib/protocol';
 import { consent, scopes } from './consent.ts';
 import { pairing } from './pairing.ts';
+import { secondFactors } from './second-factors.ts';
 
 /** The words for what Firefox can sync, by its engine's name. */
 const engines: Readonly<Record<string, string>> = {
@@ -26,6 +27,9 @@ const errors: Readonly<Record<string, string>> = {
   'errno-111': 'The clock of this device differs too much from the server’s.',
   'errno-127': 'This code to unlock does not fit, or it is too old.',
   'errno-120': 'Write the address exactly as it was at sign-up.',
+  'errno-138': 'The second factor was not given yet. Sign in again.',
+  'errno-160': 'This needs the second factor once more.',
+  'errno-164': 'This needs the password once more.',
   'errno-162': 'The server does not know this app.',
   'errno-163': 'This app asks for more than it may have.',
   'errno-201': 'The server is busy. Try again in a moment.',
@@ -279,6 +283,7 @@ export const en = {
     text: 'Every account here has one from the beginning. You can change it.',
   },
   pairing,
+  secondFactors,
   goOn: 'Go on',
   notFound: {
     title: 'There is no such page',

@@ -58,6 +58,8 @@ export function Field(props: {
   optional?: boolean;
   autofocus?: boolean;
   mono?: boolean;
+  /** Digits alone: a telephone shows those keys. */
+  numeric?: boolean;
 }) {
   const hintId = useId();
   const shown = useSignal(false);
@@ -81,6 +83,7 @@ export function Field(props: {
         value={props.value}
         autocomplete={props.autocomplete ?? 'off'}
         autocapitalize="none"
+        inputMode={props.numeric === true ? 'numeric' : undefined}
         spellcheck={false}
         required={props.optional !== true}
         readOnly={props.readOnly === true}

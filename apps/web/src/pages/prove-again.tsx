@@ -1,0 +1,101 @@
+import { useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { gateOfSession, proveAgain, wantsProof } from '../account/factors.ts';
+import { isErrno } from '../account/server.ts';
+import type { Session } from '../account/session.ts';
+import { strings } from '../strings/strings.ts';
+import { useAttempt } from '../ui/attempt.ts';
+import { Field, Form, Page, Problem } from '../ui/parts.tsx';
+import { SecondStep } from './second-step.tsx';
+
+/** What a page does when the server wants to know once more who it is. */
+export interface Proof {
+  /** Does it; when it is refused for want of a proof, asks for that and does it again. */
+  around<T>(work: () => Promise<T>): Promise<T>;
+  /** The question, to be shown in the place of the page while there is one. */
+  readonly page: ComponentChildren;
+}
+
+/** Asks for the password or the second factor in place, where the server wants them anew. */
+export function useProof(session: Session): Proof {
+  const asked = useSignal<
+    { what: 'password' | 'factor'; done: () => void; cancel: () => void } | undefined
+  >(undefined);
+  const around = async <T,>(work: () => Promise<T>): Promise<T> => {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        const what = wantsProof(error);
+        if (what === undefined || !(error instanceof Error)) throw error;
+        await new Promise<void>((resolve, reject) => {
+          asked.value = {
+            what,
+            done: resolve,
+            cancel: () => {
+              reject(error);
+            },
+          };
+        }).finally(() => (asked.value = undefined));
+      }
+    }
+  };
+  const question = asked.value;
+  if (!question) return { around, page: undefined };
+  const props = { session, onDone: question.done, onCancel: question.cancel };
+  return {
+    around,
+    page:
+      question.what === 'password' ? (
+        <AskPassword {...props} />
+      ) : (
+        <SecondStep
+          gate={gateOfSession(session)}
+          onGiven={() => {
+            question.done();
+            return Promise.resolve();
+          }}
+          onCancel={question.cancel}
+        />
+      ),
+  };
+}
+
+function AskPassword(props: { session: Session; onDone: () => void; onCancel: () => void }) {
+  const words = strings.secondFactors.again;
+  const password = useSignal('');
+  const attempt = useAttempt((error) =>
+    isErrno(error, 103) ? strings.settings.password.wrong : undefined,
+  );
+  return (
+    <Page name="prove-again" title={words.title}>
+      <p>{words.why}</p>
+      <Form
+        onSubmit={() => {
+          attempt.run(async () => {
+            await proveAgain(props.session, password.value);
+            props.onDone();
+          });
+        }}
+      >
+        <input type="hidden" name="username" autocomplete="username" value={props.session.email} />
+        <Field
+          id="password"
+          label={strings.fields.password}
+          kind="password"
+          value={password.value}
+          onValue={(value) => (password.value = value)}
+          autocomplete="current-password"
+          autofocus
+        />
+        <Problem text={attempt.problem} />
+        <button id="prove" type="submit" class="main" aria-disabled={attempt.busy}>
+          {words.goOn}
+        </button>
+        <button type="button" onClick={props.onCancel}>
+          {strings.cancel}
+        </button>
+      </Form>
+    </Page>
+  );
+}
