@@ -7,10 +7,12 @@ import {
   Files,
   IntegrityError,
   Keys,
+  type KeysOptions,
   Server,
   Sharing,
   startOnDevice,
   Storage,
+  SyncedPinStore,
 } from '#lib/client';
 import { nodePlatform } from '#lib/client-node';
 import { APP_KEY } from '#lib/protocol';
@@ -45,16 +47,23 @@ export class Device {
   readonly storage: Storage;
   readonly files: Files;
   readonly sharing: Sharing;
+  readonly #pins: SyncedPinStore;
 
   constructor(
     readonly app: App,
     readonly email: string,
     profile: string,
   ) {
-    this.keys = new Keys(app, new FilePinStore(profile));
     this.storage = new Storage(app);
+    this.#pins = new SyncedPinStore(new FilePinStore(profile), app, this.storage);
+    this.keys = new Keys(app, this.#pins);
     this.files = new Files(app, this.storage);
     this.sharing = new Sharing(app, this);
+  }
+
+  /** The keys of this device, as this command wants them. */
+  keysWith(options: KeysOptions): Keys {
+    return new Keys(this.app, this.#pins, options);
   }
 
   /**
