@@ -209,8 +209,8 @@ describe('An app that wants more than was shown', () => {
 
   it('does not find a name that the page would not show', async () => {
     const browser = new Browser();
-    const { page } = await begin(browser, 'openid app:demo-app unheard-of');
-    expect((await detailsAt(browser, page)).scopes).toEqual(['openid']);
+    const { page } = await begin(browser, 'openid keys:read app:demo-app unheard-of');
+    expect((await detailsAt(browser, page)).scopes).toEqual(['openid', 'keys:read']);
   });
 });
 

@@ -103,18 +103,15 @@ export class ConsentsService {
     await this.events.record({ uid }, 'app.revoked', from);
   }
 
-  /** Notes that an app used what an account gave it: one write in ten minutes, however often. */
+  /** Notes that an app used what an account gave it: a process writes once in ten minutes at most. */
   async noteUse(uid: string, clientId: string): Promise<void> {
     const key = `${uid} ${clientId}`;
     const now = this.clock.now();
-    const before = now.getTime() - NOTED_EVERY_MS;
-    if ((this.notedAt.get(key) ?? 0) > before) return;
+    if (now.getTime() - (this.notedAt.get(key) ?? 0) < NOTED_EVERY_MS) return;
     if (this.notedAt.size >= REMEMBERED_MAX) this.notedAt.clear();
     this.notedAt.set(key, now.getTime());
-    await this.db.query(
-      `UPDATE consent SET used_at = $3
-        WHERE uid = $1 AND client_id = $2 AND (used_at IS NULL OR used_at <= $4)`,
-      [uid, clientId, now, new Date(before)],
-    );
+    await this.db.query(`UPDATE consent SET used_at = $3 WHERE uid = $1 AND client_id = $2`, [
+      ...[uid, clientId, now],
+    ]);
   }
 }

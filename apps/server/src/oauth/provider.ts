@@ -234,11 +234,11 @@ function policy() {
 /**
  * Whether a request may go by what was granted in this browser: not when the app wants keys, which
  * come from the password; nor, unless it asks to, a native app, which any program can pretend to be
- * (RFC 8252 §8.6).
+ * (RFC 8252 §8.6). Other prompts the provider's own checks see to.
  */
 function mayBeSilent({ prompts, params, client }: KoaContextWithOIDC['oidc']): boolean {
   if (params?.keys_jwk !== undefined) return false;
-  return prompts.has('none') || (prompts.size === 0 && client?.applicationType === 'web');
+  return prompts.has('none') || client?.applicationType === 'web';
 }
 
 /** Scopes with keys, and the key to seal them to, come together. */
