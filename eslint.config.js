@@ -16,6 +16,7 @@ export default defineConfig(
       '.dependency-cruiser.cjs',
       'bin/',
       'scripts/',
+      'examples/', // run by test/e2e/examples.spec.ts
     ],
   },
   tseslint.configs.strictTypeChecked,

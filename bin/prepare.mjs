@@ -63,7 +63,7 @@ function buildWhenStale({ stamp, sources, program, args, why }) {
   utimesSync(stamp, started, started);
 }
 
-/** `tsc` for the programs and `vite` for the pages, each when a source of it changed. */
+/** `tsc` for the programs, `vite` for the pages and for what other apps take of us, when a source of it changed. */
 export function build() {
   const settings = ['package.json', 'tsconfig.json', 'tsconfig.build.json'].map((f) =>
     join(root, f),
@@ -82,4 +82,13 @@ export function build() {
     args: ['build', '--logLevel', 'warn', 'apps/web'],
     why: 'building the pages',
   });
+  for (const library of ['client', 'client-node']) {
+    buildWhenStale({
+      stamp: join(root, 'dist', `.built-${library}`),
+      sources: [...settings, ...sourcesIn(['libs'], /\.ts$/)],
+      program: 'vite/bin/vite.js',
+      args: ['build', '--logLevel', 'warn', `libs/${library}`],
+      why: `building dist/sdk for ${library === 'client' ? 'browsers' : 'Node'}`,
+    });
+  }
 }
