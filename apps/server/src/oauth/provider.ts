@@ -14,6 +14,8 @@ import { ACCESS_TOKEN_SECONDS, audiencesOf, resourceServer } from './resources.t
 
 const DAY = 86_400;
 
+const AUTH_METHODS = ['none', 'client_secret_basic', 'client_secret_post'] as const;
+
 /** Where somebody types what a device shows. */
 const DEVICE_PAGE = '/device';
 
@@ -82,7 +84,11 @@ export function makeProvider(parts: ProviderParts): Provider {
     acceptQueryParamAccessTokens: false,
     // Pages of other origins, too: nothing here, but the page itself, goes by a cookie.
     clientBasedCORS: () => true,
-    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post'],
+    clientAuthMethods: AUTH_METHODS,
+    discovery: {
+      introspection_endpoint_auth_methods_supported: AUTH_METHODS,
+      revocation_endpoint_auth_methods_supported: AUTH_METHODS,
+    },
     allowOmittingSingleRegisteredRedirectUri: true,
     ttl: {
       AccessToken: (_ctx, { resourceServer }) =>
