@@ -20,7 +20,7 @@ import { randomBytes } from './encoding.ts';
 import { isUsablePoint } from './x25519-point.ts';
 
 export const X_WING_SEED_LENGTH = 32;
-export const X_WING_PUBLIC_LENGTH = 1216;
+const X_WING_PUBLIC_LENGTH = 1216;
 const ML_KEM_VECTOR_LENGTH = 1152;
 const ML_KEM_PUBLIC_LENGTH = 1184;
 const Q = 3329;
