@@ -19,6 +19,7 @@ const errnos: Partial<Record<FailureCode, number>> = {
   'clock-skew': 111,
   replayed: 111,
   'unverified-account': 112,
+  'unverified-session': 112,
   forbidden: 112,
   'unsupported-media-type': 113,
   'invalid-scopes': 114,
