@@ -1,6 +1,7 @@
 import { isFirefoxFlow } from './firefox/connect.ts';
 import { isPairing } from './pairing/authority.ts';
 import { Authority, Pair, Supplicant } from './pairing/pages.tsx';
+import { KeysOfApp, KeysOfApps } from './keys/pages.tsx';
 import { ConnectFirefox } from './pages/connect-firefox.tsx';
 import { Device } from './pages/device.tsx';
 import { ConnectAnother, Info } from './pages/info.tsx';
@@ -22,10 +23,16 @@ import { arrivedWith, here } from './ui/route.ts';
 
 const INTERACTION = /^\/oauth2\/interaction\/([A-Za-z0-9_-]+)$/;
 
+const KEYS_OF_APP = /^\/settings\/keys\/([A-Za-z0-9._~-]+)$/;
+
 /** The page of an address; docs/web.md says how to add one. */
 function pageOf(path: string) {
   const interaction = INTERACTION.exec(path)?.[1];
   if (interaction !== undefined) return <Interaction id={interaction} />;
+  const keysOf = KEYS_OF_APP.exec(path)?.[1];
+  if (keysOf !== undefined) {
+    return <SignedIn>{(session) => <KeysOfApp session={session} clientId={keysOf} />}</SignedIn>;
+  }
   switch (path) {
     case '/':
     case '/signin':
@@ -53,6 +60,8 @@ function pageOf(path: string) {
       return <SignedIn>{(session) => <RecoveryKey session={session} />}</SignedIn>;
     case '/settings/second_factors':
       return <SignedIn>{(session) => <SecondFactors session={session} />}</SignedIn>;
+    case '/settings/keys':
+      return <SignedIn>{(session) => <KeysOfApps session={session} />}</SignedIn>;
     case '/settings/delete':
       return <SignedIn>{(session) => <Remove session={session} />}</SignedIn>;
     case '/deleted':

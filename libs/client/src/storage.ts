@@ -8,8 +8,8 @@ import {
 } from '#lib/crypto';
 import { Bso, StorageToken } from '#lib/protocol';
 import { z } from 'zod';
-import type { App } from './app.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
+import type { KeyHolder } from './contact.ts';
 import { hawk } from './hawk.ts';
 import type { Ask } from './http.ts';
 
@@ -49,10 +49,10 @@ const RECORD_COST = 200;
  * @see files-and-sharing.md §2b; docs/protocol/sync.md
  */
 export class Storage {
-  readonly #app: App;
+  readonly #app: KeyHolder;
   #token: Promise<{ token: StorageToken; until: number }> | undefined;
 
-  constructor(app: App) {
+  constructor(app: KeyHolder) {
     this.#app = app;
   }
 

@@ -21,6 +21,8 @@ const PAGES = [
   'settings/password',
   'settings/recovery_key',
   'settings/second_factors',
+  'settings/keys',
+  'settings/keys/:id',
   'settings/delete',
   'deleted',
   'connect_another_device',

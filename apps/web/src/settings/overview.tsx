@@ -38,6 +38,13 @@ export function Overview({ session }: { session: Session }) {
           {words.connect.title}
         </Link>
       </section>
+      <section>
+        <h2>{strings.keys.title}</h2>
+        <p>{strings.keys.summary}</p>
+        <Link to="/settings/keys" class="button">
+          {strings.keys.show}
+        </Link>
+      </section>
       <ActivitySection session={session} />
       <section>
         <h2>{words.leave.title}</h2>

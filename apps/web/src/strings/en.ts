@@ -1,6 +1,7 @@
 import type { SecurityEventName } from '#lib/protocol';
 import { consent, scopes } from './consent.ts';
 import { pairing } from './pairing.ts';
+import { keys } from './keys.ts';
 import { secondFactors } from './second-factors.ts';
 
 /** The words for what Firefox can sync, by its engine's name. */
@@ -283,6 +284,7 @@ export const en = {
     text: 'Every account here has one from the beginning. You can change it.',
   },
   pairing,
+  keys,
   secondFactors,
   goOn: 'Go on',
   notFound: {

@@ -1,0 +1,108 @@
+import { useSignal } from '@preact/signals';
+import { APP_KEY, type ConnectedApp } from '#lib/protocol';
+import { connectedApps } from '../account/apps.ts';
+import { isErrno } from '../account/server.ts';
+import type { Session } from '../account/session.ts';
+import { WhoAsks } from '../consent/asked.tsx';
+import { useProof } from '../pages/prove-again.tsx';
+import { strings } from '../strings/strings.ts';
+import { useAttempt, useLoaded } from '../ui/attempt.ts';
+import { Field, Form, Link, Page, Problem } from '../ui/parts.tsx';
+import { type Desk, openDesk } from './desk.ts';
+import { DeskPage } from './desk-page.tsx';
+import { wordsForLie } from './lies.ts';
+
+const hasKeys = ({ scopes }: ConnectedApp) =>
+  scopes.includes(APP_KEY) && scopes.includes('keys:read');
+
+/** `/settings/keys`: the apps in which somebody has keys. */
+export function KeysOfApps({ session }: { session: Session }) {
+  const words = strings.keys;
+  const apps = useLoaded(() => connectedApps(session));
+  const found = apps.value?.filter(hasKeys);
+  return (
+    <Page name="keys" title={words.title} wide>
+      <p>{found?.length === 0 ? words.none : words.intro}</p>
+      <Problem text={apps.problem} />
+      <ul class="list">
+        {found?.map(({ client }) => (
+          <li key={client.client_id} data-app={client.client_id}>
+            <WhoAsks client={client} />
+            <Link to={`/settings/keys/${client.client_id}`} class="button">
+              <span aria-label={words.openThis(client.name)}>{words.open}</span>
+            </Link>
+          </li>
+        ))}
+      </ul>
+      <Link to="/settings">{strings.back}</Link>
+    </Page>
+  );
+}
+
+/** `/settings/keys/:client_id`: the keys of one app, once the password was given. */
+export function KeysOfApp({ session, clientId }: { session: Session; clientId: string }) {
+  const apps = useLoaded(() => connectedApps(session));
+  const desk = useSignal<Desk | undefined>(undefined);
+  const proof = useProof(session);
+  const app = apps.value?.find(({ client }) => client.client_id === clientId);
+  if (proof.page !== undefined) return <>{proof.page}</>;
+  if (!app) {
+    const text = apps.value ? strings.keys.none : undefined;
+    return (
+      <Page name="keys-of-app" title={strings.keys.title}>
+        <Problem text={apps.problem ?? text} />
+        <Link to="/settings/keys">{strings.back}</Link>
+      </Page>
+    );
+  }
+  if (desk.value) return <DeskPage desk={desk.value} app={app} proof={proof} />;
+  return (
+    <AskPassword
+      session={session}
+      app={app}
+      open={async (password) => {
+        desk.value = await proof.around(() => openDesk(session, { app, password }));
+      }}
+    />
+  );
+}
+
+function AskPassword(props: {
+  session: Session;
+  app: ConnectedApp;
+  open: (password: string) => Promise<void>;
+}) {
+  const words = strings.keys.password;
+  const password = useSignal('');
+  const attempt = useAttempt((error) =>
+    isErrno(error, 103) ? strings.settings.password.wrong : wordsForLie(error),
+  );
+  return (
+    <Page name="keys-password" title={words.title(props.app.client.name)}>
+      <p>{words.why}</p>
+      <Form
+        onSubmit={() => {
+          attempt.run(() => props.open(password.value));
+        }}
+      >
+        <input type="hidden" name="username" autocomplete="username" value={props.session.email} />
+        <Field
+          id="password"
+          label={strings.fields.password}
+          kind="password"
+          value={password.value}
+          onValue={(value) => (password.value = value)}
+          autocomplete="current-password"
+          autofocus
+        />
+        <Problem text={attempt.problem} />
+        <button id="open-keys" type="submit" class="main" aria-disabled={attempt.busy}>
+          {words.open}
+        </button>
+      </Form>
+      <p class="hint">
+        <Link to="/settings/keys">{strings.back}</Link>
+      </p>
+    </Page>
+  );
+}

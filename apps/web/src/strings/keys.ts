@@ -1,0 +1,117 @@
+/** The words of the pages on which somebody looks after the keys of an app. */
+export const keys = {
+  title: 'Keys of your apps',
+  summary:
+    'Apps in which people share things have keys, and so have the people you share with. Here you see them, compare them and change them.',
+  show: 'Show keys',
+  intro:
+    'Each of these apps has keys of its own. Others in the app encrypt to them what is meant for you.',
+  none: 'No app that you let in has keys here.',
+  open: 'Open',
+  openThis: (app: string) => `Open the keys of ${app}`,
+  password: {
+    title: (app: string) => `Your keys in ${app}`,
+    why: 'Your password opens them, in this browser. Neither it nor the keys leave it.',
+    open: 'Open the keys',
+  },
+  wrongHere: 'What the server shows does not pass a check. Nothing of it was used.',
+  lies: {
+    KEY_GENERATION_MISMATCH:
+      'The keys that the server shows were not made with your account as it is now. That is so after the password was reset without a recovery key. If you did not reset it, somebody is deceiving you: change nothing here, and ask who runs the server.',
+    KEY_LIST_INVALID: 'The server shows a list of keys that its owner did not sign.',
+    KEY_LIST_ROLLBACK: 'The server shows an older list of keys than was seen before.',
+    KEY_LIST_FORKED: 'There are two histories of these keys. The server may be deceiving you.',
+    KEY_LIST_EXPIRED: 'This list of keys has expired, and the server shows no newer one.',
+    IDENTITY_CHANGED:
+      'This person has another identity than before, and their old one does not say so. Somebody may be in their place: ask them, and compare the numbers anew.',
+    IDENTITY_RESET:
+      'This person began anew, as after a forgotten password. It could be somebody in their place: ask them, and compare the numbers anew.',
+    WRAP_MISMATCH: 'The server keeps another private key for you than the list says.',
+    KEY_REVOKED: 'This person revoked their key and has no new one yet.',
+  } as Readonly<Record<string, string>>,
+  mine: {
+    title: 'Your keys',
+    none: 'You have no keys in this app yet. The app makes them when you use it for the first time.',
+    version: (version: number) => `Version ${version} of your list.`,
+    kinds: {
+      'HPKE-4-KE': 'Key (X25519)',
+      'HPKE-11-KE': 'Key against quantum computers, too (X-Wing)',
+    },
+    states: {
+      active: 'in use',
+      retired: 'retired: still opens what was sent to it',
+      revoked: 'revoked',
+    },
+    since: (version: number) => `since version ${version}`,
+    token: 'revoked by its paper',
+  },
+  history: {
+    title: 'What happened to them',
+    steps: {
+      first: 'the first keys',
+      same: 'keys changed',
+      link: 'the app’s own key was changed, and the old one says so',
+      reset: 'begun anew: contacts had to compare again',
+    },
+    entry: (version: number, time: string) => `Version ${version}, ${time}`,
+  },
+  change: {
+    title: 'Change them',
+    rotate: 'Make new keys',
+    rotateWhy:
+      'For good measure. Others encrypt to the new keys from now on; what was sent before still opens. Nobody has to compare anything again.',
+    rotated: 'You have new keys.',
+    revoke: 'Revoke the keys',
+    revokeWhy:
+      'When somebody else may have them, as after a theft. Others are told not to use them any more, and you get new ones. Who has the old ones can still open what was sent to them before; nothing can undo that.',
+    revoked: 'The old keys are revoked, and you have new ones.',
+    reset: 'Begin anew',
+    resetWhy:
+      'Your old keys do not open with your account as it is now. You can begin with new ones: everybody in this app is told so, must compare numbers with you again, and what was sent to the old keys stays closed for good.',
+    wasReset: 'You began anew.',
+    really: (what: string) => `Yes: ${what.toLowerCase()}`,
+    paper: 'Print a revocation',
+    paperWhy:
+      'With this text, whoever has it can revoke your key without any device and without your password. Keep it on paper, where you would keep a spare house key.',
+    paperFile: 'lockstep-revocation.txt',
+    paperText: (app: string, text: string) =>
+      `Revocation of the keys in ${app}\n\n${text}\n\nWhoever hands this in revokes the key: lockstep keys revoke --token\n`,
+  },
+  people: {
+    title: 'People you met',
+    intro:
+      'Compare the number below with the person themselves, face to face or by telephone, never by a message. If both see the same, nobody is between you.',
+    none: 'You have met nobody in this app yet.',
+    checked: 'compared',
+    unchecked: 'not compared yet',
+    compare: 'Compare',
+    compareWith: (name: string) => `Compare with ${name}`,
+    find: 'Find somebody by address',
+    email: 'Their e-mail address',
+    look: 'Find',
+    notFound: 'Nobody of this address can be found in this app.',
+    met: (name: string) => `You met ${name}.`,
+    accept: 'I asked them: take the new identity',
+  },
+  safety: {
+    title: (name: string) => `Compare with ${name}`,
+    what: 'Both of you see this number when you look at each other in the app.',
+    number: 'Safety number',
+    qr: 'QR code for the other’s camera',
+    scanned: 'Or type what the other reads to you, or what a scanner read',
+    check: 'Compare what I typed',
+    same: 'It is the same',
+    differs: 'It differs',
+    noted: 'Noted, for all your devices: you compared with this person.',
+    fits: 'It fits.',
+    fitsNot:
+      'It does not fit. Share nothing with this person until you know why: the server may have put another key in place of theirs.',
+    back: 'Back to the keys',
+  },
+  discoverable: {
+    title: 'Who finds you',
+    label: 'People in this app who know my e-mail address can find me',
+    why: 'Whoever met you before still can share with you.',
+    saved: 'Saved.',
+  },
+};

@@ -1,0 +1,113 @@
+import type { Browser } from 'playwright-core';
+import { describeWeb, launchChromium, Visitor } from '../support/web.ts';
+import { TestServer } from '../support/test-server.ts';
+import { until } from '../support/until.ts';
+import { join, type Victim } from '../hostile/people.ts';
+
+describeWeb('The pages on which somebody looks after the keys of an app', () => {
+  let server: TestServer;
+  let browser: Browser;
+  let alice: Victim;
+  let bob: Victim;
+  beforeAll(async () => {
+    server = await TestServer.start();
+    browser = await launchChromium();
+    alice = await join(server, 'Alice');
+    bob = await join(server, 'Bob');
+  });
+  afterAll(async () => {
+    await browser.close();
+    await server.stop();
+  });
+
+  /** Somebody at the keys of demo-app. */
+  async function atTheDesk({ person: { email, password } }: Victim): Promise<Visitor> {
+    const visitor = await Visitor.at(server, browser);
+    await visitor.open('/settings/keys');
+    await visitor.sees('enter');
+    await visitor.submits({ email, password }, '#signin');
+    await visitor.sees('keys');
+    await visitor.inspects('keys-of-apps');
+    await visitor.page.click('[data-app="demo-app"] a.button');
+    await visitor.sees('keys-password');
+    await visitor.submits({ password }, '#open-keys');
+    await visitor.sees('keys-of-app');
+    await visitor.page.waitForSelector('[data-key], .problem');
+    return visitor;
+  }
+  const states = (visitor: Visitor) =>
+    visitor.page.$$eval('[data-key]', (items) =>
+      items.map((item) => (item as HTMLElement).dataset['state']),
+    );
+
+  it('make new keys, revoke them, and say what follows before', async () => {
+    const visitor = await atTheDesk(alice);
+    expect(await states(visitor)).toEqual(['active']);
+    await visitor.page.click('#rotate');
+    await visitor.inspects('keys-rotate');
+    expect(await visitor.page.innerText('.asked')).toMatch(/what was sent before still opens/);
+    await visitor.page.click('#rotate-really');
+    expect(await visitor.reads('.note')).toBe('You have new keys.');
+    await visitor.page.waitForSelector('[data-state="retired"]');
+    await visitor.page.click('#revoke');
+    await visitor.page.click('#revoke-really');
+    await visitor.page.waitForSelector('[data-state="revoked"]');
+    expect((await states(visitor)).sort()).toEqual(['active', 'retired', 'revoked']);
+    await visitor.page.click('summary');
+    await visitor.inspects('keys-history');
+    expect(await visitor.page.$$('[data-version]')).toHaveLength(3);
+    const { list } = await alice.device.keys.refresh();
+    expect(list.ver).toBe(3);
+    expect(visitor.complaints).toEqual([]);
+  });
+
+  it('compare with somebody, and remember it', async () => {
+    const visitor = await atTheDesk(alice);
+    await visitor.submits({ email: 'nobody@example.org' }, '#find');
+    expect(await visitor.reads('.problem')).toMatch(/can be found in this app/);
+    await visitor.submits({ email: bob.person.email }, '#find');
+    await visitor.page.click(`[data-person="${bob.device.app.uid}"] button`);
+    await visitor.sees('safety');
+    const shown = await visitor.page.getAttribute('[data-number]', 'data-number');
+    const { number } = await bob.device.keys.contacts.safety(alice.device.app.uid);
+    expect(shown).toBe(number);
+    await visitor.inspects('keys-safety');
+    const other = number.replace(/\d$/, (digit) => String((Number(digit) + 1) % 10));
+    await visitor.submits({ said: other }, '#check');
+    expect(await visitor.reads('.problem')).toMatch(/does not fit/);
+    await visitor.submits({ said: number.replaceAll(/(.{5})/g, '$1 ') }, '#check');
+    expect(await visitor.reads('.note')).toMatch(/you compared with this person/);
+    await visitor.page.click('#back');
+    const said = await visitor.page.innerText(`[data-person="${bob.device.app.uid}"]`);
+    expect(said).toContain('compared');
+    expect(said).not.toContain('not compared');
+    const another = await atTheDesk(alice);
+    const there = await another.page.innerText(`[data-person="${bob.device.app.uid}"]`);
+    expect(there).toContain(bob.person.email);
+    expect(there).not.toContain('not compared');
+    expect(visitor.complaints).toEqual([]);
+  });
+
+  it('let nobody find somebody who wants that', async () => {
+    const visitor = await atTheDesk(alice);
+    await visitor.page.click('#discoverable');
+    expect(await visitor.reads('.note')).toBe('Saved.');
+    const found = await bob.device.keys.discover([alice.person.email]);
+    expect(found.size).toBe(0);
+    await visitor.page.click('#discoverable');
+    await until(async () => (await bob.device.keys.discover([alice.person.email])).size === 1);
+  });
+
+  it('send neither the password nor a key', async () => {
+    const visitor = await atTheDesk(bob);
+    const { kBr } = bob.device.app;
+    const sent = visitor.sent.join('\n');
+    for (const secret of [
+      bob.person.password,
+      Buffer.from(kBr.k).toString('hex'),
+      Buffer.from(kBr.k).toString('base64url'),
+    ]) {
+      expect(sent).not.toContain(secret);
+    }
+  });
+});
