@@ -80,6 +80,12 @@ describe('A device that shows a code', () => {
     );
     expect(claims).toMatchObject({ sub: alice.uid, aud: 'demo-app', nonce: 'n-0S6_WzA2Mj' });
     expect(claims).toMatchObject({ acr: expect.any(String), amr: expect.any(Array) });
+    // The name that an app hears of when the grant ends.
+    const named = await server.db.query(
+      `SELECT id FROM oidc WHERE model = 'Grant' AND payload->>'sid' = $1`,
+      [claims.sid],
+    );
+    expect(named).toHaveLength(1);
     // The second use shows that the code leaked: what it gave is taken back.
     expect(await errorOf(code)).toBe('invalid_grant');
     await tryKeys(tokens.access_token).expect(401);

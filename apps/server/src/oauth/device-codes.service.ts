@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
@@ -71,19 +72,21 @@ export class DeviceCodesService {
   ): Promise<boolean> {
     const { grantId, uid, signIn, scopes } = given;
     const { resource, nonce } = params;
+    const sid = randomBytes(16).toString('base64url');
     const answer = {
+      sid,
       ...{ accountId: uid, grantId, authTime: signIn.ts, acr: signIn.acr, amr: signIn.amr },
       scope: scopes.join(' '),
       ...(Array.isArray(resource) && resource.length === 0 ? {} : { resource }),
       ...(nonce !== undefined && { nonce }),
     };
-    return this.answer({ id, userCode }, answer, grantId);
+    return this.answer({ id, userCode }, answer, { grantId, sid });
   }
 
   /** Tells the device that it gets nothing. @returns false when somebody else answered before */
   refuse({ id, userCode }: WaitingDevice): Promise<boolean> {
     const answer = { error: 'access_denied', errorDescription: 'The account refused.' };
-    return this.answer({ id, userCode }, answer, null);
+    return this.answer({ id, userCode }, answer);
   }
 
   /** Whether a device asks no sooner than it was told to (RFC 8628 §3.5). */
@@ -99,16 +102,26 @@ export class DeviceCodesService {
     return rows.length > 0;
   }
 
-  /** One statement decides between two who answer at once; a code is dead after the first. */
+  /**
+   * One statement decides between two who answer at once; a code is dead after the first.
+   *
+   * @param given - `sid` names the grant to the app when it ends (Back-Channel Logout 1.0 §2.4), as a
+   *   browser's session would
+   */
   private async answer(
     { id, userCode }: Pick<WaitingDevice, 'id' | 'userCode'>,
     answer: object,
-    grantId: string | null,
+    given?: { grantId: string; sid: string },
   ): Promise<boolean> {
-    const [rows] = await this.db.query<[unknown[], number]>(
-      `UPDATE oidc SET payload = payload || $4::jsonb, grant_id = $5, user_code = NULL
-        WHERE ${WAITING} AND id = $3 RETURNING id`,
-      [userCode, this.deadline(), id, answer, grantId],
+    const rows = await this.db.query<unknown[]>(
+      `WITH answered AS (
+         UPDATE oidc SET payload = payload || $4::jsonb, grant_id = $5, user_code = NULL
+          WHERE ${WAITING} AND id = $3 RETURNING id),
+       named AS (
+         UPDATE oidc g SET payload = g.payload || jsonb_build_object('sid', $6::text)
+           FROM answered WHERE g.model = 'Grant' AND g.id = $5)
+       SELECT id FROM answered`,
+      [userCode, this.deadline(), id, answer, given?.grantId ?? null, given?.sid ?? null],
     );
     return rows.length > 0;
   }
