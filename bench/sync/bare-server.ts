@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { processorSeconds } from './server-under-test.ts';
 
 /** Bare routes, in a process of their own like the server's. */
 export class BareServer {
@@ -26,6 +27,11 @@ export class BareServer {
     const [line] = (await Promise.race([once(child.stdout, 'data'), ended])) as [Buffer];
     ended.catch(() => undefined); // it is asked to, later
     return new BareServer(line.toString().trim(), child);
+  }
+
+  /** Processor seconds, since it began. */
+  usage(): Promise<number> {
+    return processorSeconds(this.process.pid ?? 0);
   }
 
   async stop(): Promise<void> {

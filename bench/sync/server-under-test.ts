@@ -107,7 +107,8 @@ async function times(pid: number) {
   }
 }
 
-async function processorSeconds(pid: number): Promise<number> {
+/** Processor seconds of a process, since it began. */
+export async function processorSeconds(pid: number): Promise<number> {
   return ((await times(pid))?.own ?? 0) / TICKS_PER_SECOND;
 }
 
