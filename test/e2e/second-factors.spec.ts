@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { toHex, xor } from '#lib/crypto';
 import { mails, signUp, tokenFor } from '../support/account.ts';
 import { get, post } from '../support/account-api.ts';
@@ -242,6 +243,19 @@ describe('a sign-in with a second factor', () => {
     const { authPW } = await stretch(email, password);
     const asked = { email, authPW, verificationMethod: 'totp-2fa' };
     expect((await post(server, 'account/login', asked).expect(400)).body.errno).toBe(160);
+  });
+});
+
+describe('who has lost the factor and the backup codes', () => {
+  it('is let in by the operator, by what the documents say', async () => {
+    const account = await signUpTwoStep(server);
+    const half = await halfSignIn(server, account);
+    const text = await readFile('docs/operating.md', 'utf8');
+    const [, sql = ''] = /<<'SQL'\n(.*?)\n\s*SQL\n/s.exec(text) ?? [];
+    await server.db.query(sql.replace(';', '').replace(":'email'", '$1'), [account.email]);
+    expect(await halfSignIn(server, account)).toMatchObject({ verified: true });
+    await get(server, 'session/status', half.authorization).expect(401);
+    await post(server, 'totp/create', {}, account.authorization).expect(200);
   });
 });
 
