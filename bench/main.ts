@@ -1,7 +1,6 @@
 import { accounts } from './accounts/accounts.ts';
 import { journey } from './journey.ts';
 import { oauth } from './oauth/oauth.ts';
-import { keys } from './keys/keys.ts';
 import { scaleOut } from './scale-out.ts';
 import { sync } from './sync/sync.ts';
 
@@ -9,7 +8,6 @@ import { sync } from './sync/sync.ts';
 const benches: Readonly<Record<string, (rest: readonly string[]) => Promise<void>>> = {
   accounts,
   journey,
-  keys,
   oauth,
   'scale-out': scaleOut,
   sync,
@@ -20,6 +18,5 @@ const bench = benches[name];
 if (bench) {
   await bench(rest);
 } else {
-  process.stderr.write(`npm run bench -- ${Object.keys(benches).join(' | ')}\n`);
   process.exitCode = 2;
 }
