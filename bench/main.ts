@@ -18,5 +18,6 @@ const bench = benches[name];
 if (bench) {
   await bench(rest);
 } else {
+  process.stderr.write(`npm run bench -- ${Object.keys(benches).join(' | ')}\n`);
   process.exitCode = 2;
 }
