@@ -61,6 +61,16 @@ afterAll(async () => {
   await server.stop();
 });
 
+it('docs/sdk.md shows nothing but what the examples run', async () => {
+  const run = await Promise.all(
+    ['cli/notes.mjs', 'web-page/notes.js'].map((path) => readFile(`examples/${path}`, 'utf8')),
+  );
+  const shown = [...(await readFile('docs/sdk.md', 'utf8')).matchAll(/```js\n(.*?)```/gs)];
+  expect(shown.length).toBeGreaterThan(5);
+  for (const [, code = ''] of shown)
+    expect(run.filter((text) => text.includes(code))).not.toEqual([]);
+});
+
 describe.each(['fastify', 'express'])('examples/%s-api', (name) => {
   const ask = (authorization?: string, more: Record<string, string> = {}) =>
     fetch(`${apis.get(name)}/me`, {
