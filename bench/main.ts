@@ -1,5 +1,6 @@
 import { accounts } from './accounts/accounts.ts';
 import { journey } from './journey.ts';
+import { keys } from './keys/keys.ts';
 import { oauth } from './oauth/oauth.ts';
 import { scaleOut } from './scale-out.ts';
 import { sync } from './sync/sync.ts';
@@ -8,6 +9,7 @@ import { sync } from './sync/sync.ts';
 const benches: Readonly<Record<string, (rest: readonly string[]) => Promise<void>>> = {
   accounts,
   journey,
+  keys,
   oauth,
   'scale-out': scaleOut,
   sync,

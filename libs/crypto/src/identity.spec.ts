@@ -126,6 +126,25 @@ describe('A signed object', () => {
     await expect(verifySigned(make(header), publicJwk, 'a+jws')).rejects.toThrow(forged);
   });
 
+  it.each([
+    '0100000000000000000000000000000000000000000000000000000000000000',
+    '0100000000000000000000000000000000000000000000000000000000000080',
+    'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f',
+    'ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff',
+    '0000000000000000000000000000000000000000000000000000000000000000',
+    '0000000000000000000000000000000000000000000000000000000000000080',
+    '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+    '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85',
+    'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+    'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa',
+    'edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f', // not canonical
+  ])('names no signer %s', (hex) => {
+    const x = toBase64Url(fromHex(hex));
+    const jwk = { kty: 'OKP', crv: 'Ed25519', x } as const;
+    const header = toBase64Url(utf8(JSON.stringify({ alg: 'EdDSA', kid: thumbprint(jwk), jwk })));
+    expect(() => readSigner(`${header}.e30.AAAA`)).toThrow('does not verify');
+  });
+
   it('is refused under a key of low order, which would accept one signature for many messages', async () => {
     const identityPoint = toBase64Url(Uint8Array.from({ length: 32 }, (_, i) => (i === 0 ? 1 : 0)));
     const weak: IdentityJwk = { kty: 'OKP', crv: 'Ed25519', x: identityPoint };

@@ -2,10 +2,11 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import { CompactSign, importJWK } from 'jose';
 
 import { forWebCrypto, isObject } from './checks.ts';
-import { fromBase64Url, fromUtf8, toBase64Url, utf8 } from './encoding.ts';
+import { fromBase64Url, fromUtf8, toBase64Url, toHex, utf8 } from './encoding.ts';
 import { CryptoRefusal } from './refusal.ts';
 import { deriveSubKey } from './sub-keys.ts';
 import { thumbprint } from './thumbprint.ts';
+import { isCanonical } from './x25519-point.ts';
 
 /** The public half of an identity. */
 export interface IdentityJwk {
@@ -74,6 +75,34 @@ function readCompact(jws: string) {
   };
 }
 
+const ORDER_8 = ed25519.Point.fromHex(
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+);
+/** The y of the eight points of small order, which are the multiples of one of order 8. */
+const SMALL_ORDER: ReadonlySet<string> = new Set(
+  [0, 1, 2, 3, 4, 5, 6, 7].map((n) => {
+    const point = n === 0 ? ed25519.Point.ZERO : ORDER_8.multiplyUnsafe(BigInt(n));
+    return toHex(withoutSign(point.toBytes()));
+  }),
+);
+
+/** The y of an encoded point. */
+function withoutSign(bytes: Uint8Array): Uint8Array {
+  const y = bytes.slice();
+  y[31] = (y[31] ?? 0) & 0x7f;
+  return y;
+}
+
+/**
+ * Whether bytes are a canonical spelling, and not of small order. Whether they are a point at all, the
+ * verification finds out: to compute it here would take as long again.
+ */
+function isFullOrder(bytes: Uint8Array): boolean {
+  if (bytes.length !== 32) return false;
+  const y = withoutSign(bytes);
+  return isCanonical(y) && !SMALL_ORDER.has(toHex(y));
+}
+
 /** @throws TypeError when the JWK is not exactly an Ed25519 public key of full order */
 function readIdentityJwk(value: unknown): IdentityJwk {
   if (!isObject(value)) throw new TypeError('The key is not a JWK.');
@@ -82,7 +111,7 @@ function readIdentityJwk(value: unknown): IdentityJwk {
     throw new TypeError('The key is not an Ed25519 public key.');
   }
   const bytes = fromBase64Url(x);
-  if (bytes.length !== 32 || ed25519.Point.fromBytes(bytes).isSmallOrder()) {
+  if (!isFullOrder(bytes)) {
     throw new TypeError('The key is not an Ed25519 point of full order.');
   }
   return { kty, crv, x };

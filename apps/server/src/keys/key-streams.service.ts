@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { PassThrough, type Readable } from 'node:stream';
 import {
   type BeforeApplicationShutdown,
@@ -10,7 +11,6 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { Failure, type KeyEvents, KEYS_LIMITS } from '#lib/protocol';
 import type { Grant } from '../oauth/bearer.guard.ts';
-import { hashOf } from '../oauth/token-hash.ts';
 import { Clock } from '../platform/clock.ts';
 import { RepeatedJob } from '../platform/repeated-job.ts';
 import { OVERLAP_MS } from './key-events.service.ts';
@@ -96,7 +96,7 @@ export class KeyStreamsService
     const unknown = new Set(known.unknown);
     const told = new Map(uids.filter((one) => !unknown.has(one)).map((one) => [one, undefined]));
     const stream: Stream = {
-      ...{ uid, clientId, tokenHash: hashOf(token), told },
+      ...{ uid, clientId, tokenHash: createHash('sha256').update(token).digest('base64url'), told },
       out: new PassThrough({ highWaterMark: UNREAD_MAX }),
     };
     this.streams.add(stream);
