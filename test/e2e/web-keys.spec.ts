@@ -2,7 +2,9 @@ import type { Browser } from 'playwright-core';
 import { describeWeb, launchChromium, Visitor } from '../support/web.ts';
 import { TestServer } from '../support/test-server.ts';
 import { until } from '../support/until.ts';
-import { join, type Victim } from '../hostile/people.ts';
+import { join, refusal, type Victim } from '../hostile/people.ts';
+import { post } from '../support/account-api.ts';
+import { forget, stretch, typedBearer } from '../support/passwords.ts';
 
 describeWeb('The pages on which somebody looks after the keys of an app', () => {
   let server: TestServer;
@@ -21,7 +23,11 @@ describeWeb('The pages on which somebody looks after the keys of an app', () => 
   });
 
   /** Somebody at the keys of demo-app. */
-  async function atTheDesk({ person: { email, password } }: Victim): Promise<Visitor> {
+  async function atTheDesk({
+    person: { email, password },
+  }: {
+    person: Pick<Victim['person'], 'email' | 'password'>;
+  }): Promise<Visitor> {
     const visitor = await Visitor.at(server, browser);
     await visitor.open('/settings/keys');
     await visitor.sees('enter');
@@ -96,6 +102,25 @@ describeWeb('The pages on which somebody looks after the keys of an app', () => 
     expect(found.size).toBe(0);
     await visitor.page.click('#discoverable');
     await until(async () => (await bob.device.keys.discover([alice.person.email])).size === 1);
+  });
+
+  it('begin anew after a password was reset, when somebody says so', async () => {
+    const carol = await join(server, 'Carol');
+    const { uid } = carol.device.app;
+    await bob.device.keys.lookUp(uid);
+    const { email } = carol.person;
+    const password = 'another password';
+    const { authPW } = await stretch(email, password);
+    const token = typedBearer('accountResetToken', await forget(server, { email, uid }));
+    await post(server, 'account/reset', { authPW }, token).expect(200);
+    const visitor = await atTheDesk({ person: { email, password } });
+    expect(await visitor.reads('.problem')).toMatch(/without a recovery key/);
+    expect(await visitor.page.$('[data-key]')).toBeNull();
+    await visitor.inspects('keys-reset');
+    await visitor.page.click('#reset');
+    await visitor.page.click('#reset-really');
+    await visitor.page.waitForSelector('[data-key][data-state="active"]');
+    await expect(bob.device.keys.lookUp(uid)).rejects.toMatchObject(refusal('IDENTITY_RESET'));
   });
 
   it('send neither the password nor a key', async () => {

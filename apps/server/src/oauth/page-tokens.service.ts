@@ -41,7 +41,10 @@ export class PageTokensService {
     const asked = { clientId, scope, audiences: [audiences[api]], seconds: LIFE_SECONDS };
     const grantId = await this.authority.grant(session, asked);
     const made = { accountId: session.uid, client, grantId, gty: 'page', scope };
-    const token = new provider.AccessToken({ ...made, expiresIn: LIFE_SECONDS });
+    const token = Object.assign(
+      new provider.AccessToken({ ...made, expiresIn: LIFE_SECONDS }),
+      { authTime: session.authAt }, // what is dangerous at that API asks for it
+    );
     const info = resourceServer(audiences[api], LIFE_SECONDS);
     if (info?.audience) token.resourceServer = new provider.ResourceServer(info.audience, info);
     return { access_token: await token.save(), expires_in: LIFE_SECONDS, scope };

@@ -36,7 +36,10 @@ class PageTokens {
     try {
       return await bear();
     } catch (error) {
-      const isRefused = error instanceof ClientError && error.code === 'unauthenticated';
+      // Where the proof was too long ago, asking for another token asks the person as well.
+      const isRefused =
+        error instanceof ClientError &&
+        ['unauthenticated', 'step-up-required'].includes(error.code);
       if (!isRefused || ask.stream) throw error;
       this.#known.delete(target);
       return bear();
