@@ -39,21 +39,27 @@ export async function oauth(rest: readonly string[]): Promise<void> {
 }
 
 function report(results: Results): void {
-  const of = (side: keyof Results, subject: Subject, what: keyof Measured) =>
-    median(results[side][subject].map((measured) => measured[what]));
+  const rate = (side: keyof Results, subject: Subject) =>
+    median(results[side][subject].map((measured) => measured.rate));
+  // Linux counts in hundredths of a second: one measurement alone is too coarse.
+  const spent = (side: keyof Results, subject: Subject, what: 'server' | 'database') => {
+    const all = results[side][subject];
+    const total = all.reduce((sum, measured) => sum + measured[what] * measured.requests, 0);
+    return total / all.reduce((sum, { requests }) => sum + requests, 0);
+  };
   const processor = (side: keyof Results, subject: Subject) =>
-    median(results[side][subject].map(({ server, database }) => server + database));
+    spent(side, subject, 'server') + spent(side, subject, 'database');
   for (const side of sides) {
     print([
       [side, 'requests/s', 'of bare', 'target', '', 'CPU µs: server', 'database', 'of bare'],
       ...subjects.map((subject) => [
-        ...[subject, of(side, subject, 'rate').toFixed(0)],
+        ...[subject, rate(side, subject).toFixed(0)],
         ...ratio(
-          of(side, subject, 'rate') / of(side, 'bare', 'rate'),
+          rate(side, subject) / rate(side, 'bare'),
           subject === 'guarded' ? GUARD_TARGET : undefined,
         ),
-        of(side, subject, 'server').toFixed(0),
-        of(side, subject, 'database').toFixed(0),
+        spent(side, subject, 'server').toFixed(0),
+        spent(side, subject, 'database').toFixed(0),
         (processor(side, subject) / processor(side, 'bare')).toFixed(2),
       ]),
     ]);

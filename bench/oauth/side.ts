@@ -15,6 +15,7 @@ export type Subject = (typeof subjects)[number];
 
 /** One measurement. */
 export interface Measured {
+  requests: number;
   /** Requests per second. */
   rate: number;
   /** Processor time for each request, in microseconds: of the process that answers, and of PostgreSQL. */
@@ -168,7 +169,12 @@ export class Side {
     const elapsed = (performance.now() - started) / 1000;
     const after = await this.usage(subject);
     const each = (side: 'server' | 'database') => ((after[side] - before[side]) / begun) * 1e6;
-    return { rate: begun / elapsed, server: each('server'), database: each('database') };
+    return {
+      requests: begun,
+      rate: begun / elapsed,
+      server: each('server'),
+      database: each('database'),
+    };
   }
 
   private async usage(subject: Subject): Promise<{ server: number; database: number }> {
