@@ -1,5 +1,6 @@
 import { generateKeysJwk } from '#lib/crypto';
-import { APP_KEY } from '#lib/protocol';
+import { Consent1764000000022 } from '../../apps/server/src/migrations/1764000000022-consent.ts';
+import { APP_KEY, OLD_SYNC } from '#lib/protocol';
 import {
   type Account,
   askToken,
@@ -289,5 +290,24 @@ describe('The list of connected apps', () => {
     expect(await connected(alice)).toHaveLength(1);
     await server.db.query(`DELETE FROM oauth_client WHERE id = $1`, [other.clientId]);
     expect(await connected(alice)).toEqual([]);
+  });
+});
+
+describe('A server of before', () => {
+  it('remembers what its grants are for, and lets no browser of Firefox stand for an app', async () => {
+    const asked = { clientId: app.clientId, redirectUri: app.redirectUri };
+    await tokenFor(server, alice, { ...asked, scope: 'openid' });
+    await tokenFor(server, alice, { ...asked, scope: 'openid storage' });
+    const form = { client_id: '5882386c6d801776', grant_type: 'fxa-credentials', scope: OLD_SYNC };
+    await post(server, 'oauth/token', form, alice.authorization).expect(200);
+    const migration = new Consent1764000000022();
+    const db = server.db.createQueryRunner();
+    await migration.down(db);
+    await migration.up(db);
+    await db.release();
+    const rows = await connected(alice);
+    expect(rows).toHaveLength(1);
+    expect(rows[0]).toMatchObject({ client: { client_id: app.clientId }, last_at: null });
+    expect(rows[0].scopes.sort()).toEqual(['openid', 'storage']);
   });
 });
