@@ -140,7 +140,8 @@ describe('a token that is bound to a key', () => {
       'no.such.thing',
       '',
     ]) {
-      await call(`DPoP ${token}`, proof).expect(401);
+      const { headers } = await call(`DPoP ${token}`, proof).expect(401);
+      expect(headers['www-authenticate']).toContain('error="invalid_dpop_proof"');
     }
     const twice = [await proofOf(token), await proofOf(token)];
     await call(`DPoP ${token}`, twice).expect(401);
@@ -222,6 +223,16 @@ describe('the token endpoint', () => {
     );
     expect(all.filter(({ status }) => status === 200)).toHaveLength(1);
     expect(all.every(({ status }) => status === 200 || status === 400)).toBe(true);
+  });
+
+  it('writes a proof down once, however many look at once', async () => {
+    const { ReplayDetection } = server.app.get(AuthorityService).provider;
+    const until = now() + 300;
+    const all = await Promise.allSettled(
+      Array.from({ length: 10 }, () => ReplayDetection.unique('demo-app', 'one', until)),
+    );
+    const isNew = all.filter((one) => one.status === 'fulfilled' && one.value);
+    expect(isNew).toHaveLength(1);
   });
 
   it('refuses a proof for another endpoint, or of long ago, and none where a key was promised', async () => {

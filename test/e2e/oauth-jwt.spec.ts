@@ -1,4 +1,11 @@
-import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT } from 'jose';
+import {
+  createRemoteJWKSet,
+  decodeJwt,
+  decodeProtectedHeader,
+  type JWK,
+  jwtVerify,
+  SignJWT,
+} from 'jose';
 import { audiences } from '#lib/protocol';
 import {
   type Account,
@@ -205,6 +212,25 @@ describe('introspection of a JWT', () => {
       expect(await introspect(forged)).toEqual({ active: false });
     }
     expect((await introspect(token)).active).toBe(true);
+  });
+
+  it('says no to what this server signed for something else', async () => {
+    const { access_token: token } = await tokenFor();
+    const [{ jwk }] = await server.db.query<{ jwk: JWK }[]>(`SELECT jwk FROM signing_key`);
+    const sign = (claims: object, header: object = {}) =>
+      new SignJWT({ ...decodeJwt(token), ...claims })
+        .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', ...header })
+        .sign(jwk);
+    expect((await introspect(await sign({}))).active).toBe(true);
+    for (const other of [
+      await sign({}, { typ: 'logout+jwt' }),
+      await sign({}, { typ: undefined }),
+      await sign({ iss: 'https://other.example' }),
+      await sign({ exp: Math.floor(Date.now() / 1000) - 10 }),
+      await sign({ jti: 'another' }),
+    ]) {
+      expect(await introspect(other)).toEqual({ active: false });
+    }
   });
 
   it('takes an ID token for no access token', async () => {
