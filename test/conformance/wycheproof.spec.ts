@@ -1,8 +1,20 @@
-import { fromHex, hkdf, importPublicKey, thumbprint, toHex, webCryptoAead } from '#lib/crypto';
+import {
+  CryptoRefusal,
+  fromHex,
+  hkdf,
+  importPublicKey,
+  openRecoveryData,
+  readRecipients,
+  thumbprint,
+  toHex,
+  unwrapPrivateKey,
+  webCryptoAead,
+} from '#lib/crypto';
 
 import type { X25519PublicJwk } from '../../libs/crypto/src/encryption-key.ts';
 import { verifyBytes, type IdentityJwk } from '../../libs/crypto/src/identity.ts';
 import { openContentKey, sealContentKey } from '../../libs/crypto/src/jose-hpke.ts';
+import { isUsablePoint } from '../../libs/crypto/src/x25519-point.ts';
 import { describeVectors } from './vectors.ts';
 
 interface Test {
@@ -28,6 +40,14 @@ type EdGroup = { publicKeyJwk: IdentityJwk; tests: (Test & { msg: string; sig: s
 type X25519Group = {
   tests: (Test & { public: Record<string, string>; private: Record<'x' | 'd', string> })[];
 };
+
+type RawGroup = { tests: (Test & { public: string })[] };
+type KeySetGroup = { private: { keys?: object[] } };
+type JweGroup = { private: { k?: string; kid?: string }; tests: (Test & { jwe: unknown })[] };
+
+/** Whether this is not the one spelling of a u-coordinate: little-endian, below 2^255 - 19. */
+const isAbovePrime = (hex: string) =>
+  BigInt(`0x${toHex(fromHex(hex).toReversed())}`) >= 2n ** 255n - 19n;
 
 /** A key of X25519, whatever its bytes. */
 const x25519 = (x: string): X25519PublicJwk => ({
@@ -118,5 +138,51 @@ describeVectors('wycheproof', 'Wycheproof', (vectors) => {
       const privateJwk = { ...publicJwk, d: pair.d };
       expect(await openContentKey(sealed, { privateJwk, extraInfo })).toEqual(cek);
     }
+  });
+
+  it('x25519: no public key of low order or in a second spelling is imported, in raw bytes', () => {
+    const { testGroups } = vectors.json('x25519_test.json') as File<RawGroup>;
+    const weak = ['LowOrderPublic', 'ZeroSharedSecret', 'NonCanonicalPublic'];
+    const wrong: string[] = [];
+    for (const { tcId, public: hex, flags } of testGroups.flatMap(({ tests }) => tests)) {
+      const isWeak = flags.some((flag) => weak.includes(flag)) || isAbovePrime(hex);
+      if (isUsablePoint(fromHex(hex)) === isWeak) wrong.push(`${tcId} ${flags.join()}`);
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it('json_web_key: no key of these sets is imported as a public encryption key', () => {
+    const { testGroups } = vectors.json('json_web_key_test.json') as File<KeySetGroup>;
+    let count = 0;
+    for (const { private: set } of testGroups) {
+      for (const jwk of set.keys ?? [set]) {
+        count++;
+        expect(() => importPublicKey(jwk)).toThrow(CryptoRefusal);
+      }
+    }
+    expect(count).toBeGreaterThan(20);
+  });
+
+  it('json_web_encryption: nothing of it opens as anything of ours, under its own key', async () => {
+    const { testGroups } = vectors.json('json_web_encryption_test.json') as File<JweGroup>;
+    const context = { realm: 'r', uid: 'u', clientId: 'c', kid: 'k', version: 1 };
+    let count = 0;
+    for (const { private: jwk, tests } of testGroups) {
+      const bytes = Buffer.from(jwk.k ?? '', 'base64url');
+      const k = new Uint8Array(32);
+      k.set(bytes.subarray(0, 32));
+      for (const { jwe } of tests) {
+        count++;
+        const [header = '', , iv = '', ciphertext = '', tag = ''] = String(jwe).split('.');
+        const flattened = JSON.stringify({ protected: header, iv, ciphertext, tag });
+        const kBr = { kid: jwk.kid ?? '', k };
+        await expect(unwrapPrivateKey(flattened, kBr, context)).rejects.toThrow(CryptoRefusal);
+        await expect(unwrapPrivateKey(String(jwe), kBr, context)).rejects.toThrow(CryptoRefusal);
+        expect(() => readRecipients(String(jwe))).toThrow(CryptoRefusal);
+        const of = { key: k.subarray(0, 20), uid: k.subarray(0, 16) };
+        await expect(openRecoveryData(of, String(jwe))).rejects.toThrow(CryptoRefusal);
+      }
+    }
+    expect(count).toBeGreaterThan(100);
   });
 });

@@ -11,7 +11,8 @@ import { TestServer } from '../support/test-server.ts';
 const COMMANDS = [
   ...['sign-up', 'verify', 'sign-in', 'sign-out', 'whoami', 'put', 'ls', 'get', 'rm', 'share'],
   ...['share-password', 'inbox', 'accept', 'shares', 'invite'],
-  ...['keys publish', 'keys show', 'keys find'],
+  ...['keys publish', 'keys show', 'keys history', 'keys rotate', 'keys revoke', 'keys reset'],
+  ...['keys print-revocation', 'keys find', 'keys verify', 'keys watch', 'keys audit'],
 ];
 /** Nobody listens on port 1. */
 const NOWHERE = 'http://127.0.0.1:1';

@@ -1,0 +1,104 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { jest } from '@jest/globals';
+import { type Account, signUp } from '../support/account.ts';
+import { CommandLine } from '../support/built-program.ts';
+import { TestServer } from '../support/test-server.ts';
+
+interface Shown {
+  version: number;
+  keys: { kid: string; alg: string; state: string }[];
+}
+
+// Every command is a process of its own.
+jest.setTimeout(120_000);
+
+const folder = mkdtempSync(join(tmpdir(), 'lockstep-keys-'));
+let server: TestServer;
+let alice: Account;
+let bob: Account;
+
+beforeAll(async () => {
+  server = await TestServer.start();
+  [alice, bob] = await Promise.all([signUp(server), signUp(server)]);
+  for (const [who, devices] of [
+    [alice, ['alice', 'alice-phone']],
+    [bob, ['bob']],
+  ] as const) {
+    for (const profile of devices) {
+      const { code, stderr } = await device(profile, who).run('sign-in', who.email);
+      expect([code, stderr]).toEqual([0, '']);
+    }
+  }
+}, 60_000);
+afterAll(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true });
+});
+
+const device = (profile: string, { password } = alice) =>
+  new CommandLine(join(folder, profile), {
+    ...{ LOCKSTEP_URL: server.url, LOCKSTEP_PASSWORD: password },
+  });
+
+it('compares numbers, remembers that on the other device, and refuses wrong ones', async () => {
+  const { number } = await device('bob').json<{ number: string }>('keys', 'verify', alice.email);
+  const wrong = await device('alice').run('keys', 'verify', bob.email, '--number', `0${number}`);
+  expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('differ')]);
+  const right = await device('alice').run('keys', 'verify', bob.email, '--number', number);
+  expect([right.code, right.stdout]).toEqual([0, `${bob.email} was compared.\n`]);
+  const there = await device('alice-phone').run('keys', 'verify', bob.email);
+  expect(there.stdout).toContain(number.match(/.{5}/g)?.join(' '));
+  expect(there.stdout).toContain(`${bob.email} was compared.`);
+});
+
+it('rotates, revokes by what was printed, replaces, and says so in history and audit', async () => {
+  const rotated = await device('bob').json<Shown>('keys', 'rotate', '--hybrid');
+  expect([rotated.version, rotated.keys.map(({ state }) => state)]).toEqual([
+    ...[2, ['active', 'active', 'retired']],
+  ]);
+  const tokens = await device('bob').json<{ kid: string; token: string }[]>(
+    ...['keys', 'print-revocation'],
+  );
+  const token = tokens.find(({ kid }) => kid === rotated.keys[0]?.kid)?.token ?? '';
+  const paper = await device('bob').run('keys', 'print-revocation');
+  expect(paper.stdout.replaceAll('\n', '')).toContain(token);
+  const typed = token.toLowerCase().replaceAll('-', ' ');
+  expect((await device('nobody').run('keys', 'revoke', '--token', typed)).code).toBe(0);
+  const spoilt = await device('nobody').run('keys', 'revoke', '--token', token.slice(1));
+  expect([spoilt.code, spoilt.stderr]).toEqual([1, expect.stringContaining('mistake')]);
+  const after = await device('bob').json<Shown>('keys', 'show');
+  expect(after.keys[0]?.state).toBe('revoked by token');
+  const replaced = await device('bob').json<Shown>('keys', 'revoke', '--why', 'lost');
+  expect(replaced.keys.filter(({ state }) => state === 'active')).toHaveLength(2);
+  const unknown = await device('bob').run('keys', 'revoke', 'nothing');
+  expect(unknown.code).toBe(1);
+  const lists = await device('bob').json<{ version: number; step: string }[]>('keys', 'history');
+  expect(lists.map(({ version, step }) => [version, step])).toEqual([
+    ...[
+      [1, 'first'],
+      [2, 'same'],
+      [3, 'same'],
+    ],
+  ]);
+  const audit = await device('alice').json<{ isSound: boolean; checks: object[] }>('keys', 'audit');
+  expect([audit.isSound, audit.checks.length]).toEqual([true, 5]);
+});
+
+it('tells who changed their keys, and begins nothing anew unasked', async () => {
+  await device('alice').json('keys', 'find', bob.email);
+  const first = await device('alice').json<{ cursor: string }>('keys', 'watch');
+  const later = await device('alice').json<{ changed: object[] }>(
+    ...['keys', 'watch', '--since', first.cursor],
+  );
+  expect(later.changed).toEqual([]);
+  const { version } = await device('bob').json<Shown>('keys', 'rotate');
+  const now = await device('alice').json<{ changed: object[] }>(
+    ...['keys', 'watch', '--since', first.cursor],
+  );
+  expect(now.changed).toMatchObject([{ uid: bob.uid, version }]);
+  const asked = await device('bob').run('keys', 'reset');
+  expect([asked.code, asked.stderr]).toEqual([1, expect.stringContaining('--yes')]);
+  expect((await device('bob').json<Shown>('keys', 'show')).version).toBe(version);
+});
