@@ -4,19 +4,19 @@ import { createServer, type Server as HttpServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
+import type { App } from '#lib/protocol';
 import { type Account, authorize, exchange, signUp } from '../support/account.ts';
-import { addApp, type TestApp } from '../support/apps.ts';
+import { CommandLine } from '../support/built-program.ts';
 import { answerDevice } from '../support/device.ts';
 import { freePort, TestServer } from '../support/test-server.ts';
 import { describeWeb, launchChromium, Visitor } from '../support/web.ts';
 
 let server: TestServer;
 let alice: Account;
-let app: TestApp;
+let app: App;
 let home: string;
 const apis = new Map<string, string>();
 const programs: ChildProcess[] = [];
-const SCOPE = 'openid profile offline_access storage app_key';
 const CALLBACK = 'http://127.0.0.1/callback';
 
 /** Runs one of the examples, and resolves when it has said something that fits. */
@@ -46,14 +46,22 @@ beforeAll(async () => {
     const environment = { ISSUER: server.url, AUDIENCE: audience };
     await start(`examples/${name}-api/server.mjs`, environment, 'listening');
   }
-  app = await addApp(server, {
-    ...{ application_type: 'native', redirect_uris: [CALLBACK, 'http://127.0.0.1/'] },
-    grant_types: [
-      ...['authorization_code', 'refresh_token'],
-      'urn:ietf:params:oauth:grant-type:device_code',
-    ],
-    ...{ scope: SCOPE, resources: [...apis.values()] },
+  // As examples/README.md says it.
+  const database = new URL(process.env.TEST_DATABASE_URL ?? '');
+  database.searchParams.set('options', `-c search_path=${server.schema}`);
+  const operator = new CommandLine(home, {
+    ...{ DATABASE_URL: database.href, PUBLIC_URL: server.config.publicUrl.href },
   });
+  app = await operator.json<App>(
+    'apps',
+    'register',
+    ...[
+      ...['--name', 'Example', '--type', 'native', '--device'],
+      ...['--redirect-uri', 'http://127.0.0.1/', '--redirect-uri', CALLBACK],
+      ...['--scope', 'openid profile offline_access app_key storage'],
+      ...[...apis.values()].flatMap((address) => ['--resource', address]),
+    ],
+  );
 }, 60_000);
 afterAll(async () => {
   for (const program of programs) program.kill();
@@ -77,7 +85,7 @@ describe.each(['fastify', 'express'])('examples/%s-api', (name) => {
       headers: { ...(authorization && { authorization }), ...more },
     });
   const tokenFor = async (scope: string, resource = apis.get(name)) => {
-    const asked = { clientId: app.clientId, redirectUri: CALLBACK, scope, resource };
+    const asked = { clientId: app.client_id, redirectUri: CALLBACK, scope, resource };
     return (await exchange(server, await authorize(server, alice, asked), resource)).body
       .access_token as string;
   };
@@ -117,7 +125,7 @@ describe('examples/cli', () => {
     const child = spawn(process.execPath, ['examples/cli/notes.mjs', ...parameters], {
       env: {
         ...{ PATH: process.env.PATH, XDG_CONFIG_HOME: home, LOCKSTEP_URL: server.url },
-        ...{ CLIENT_ID: app.clientId, ...environment },
+        ...{ CLIENT_ID: app.client_id, ...environment },
       },
     });
     let [stdout, stderr] = ['', ''];
@@ -159,7 +167,7 @@ describeWeb('examples/web-page', () => {
   beforeAll(async () => {
     browser = await launchChromium();
     const port = await freePort();
-    const settings = `export const server = '${server.url}'; export const clientId = '${app.clientId}';`;
+    const settings = `export const server = '${server.url}'; export const clientId = '${app.client_id}';`;
     // Any web server does that gives out files.
     site = createServer((request, response) => {
       const { pathname } = new URL(request.url ?? '/', address);
