@@ -18,7 +18,7 @@ import { From, type Visitor } from '../platform/visitor.ts';
 import { AccountsService } from './accounts.service.ts';
 import { CredentialsService } from './credentials.service.ts';
 import { KeyFetchGuard, KeyFetchId } from './key-fetch.guard.ts';
-import { AWAITED } from './session-facts.ts';
+import { AWAITED } from './proofs.guard.ts';
 import { AnySessionGuard, Session, SessionGuard } from './session.guard.ts';
 import { SessionsService } from './sessions.service.ts';
 import { UnblockService } from './unblock.service.ts';

@@ -2,7 +2,7 @@ import { type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { Failure } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
-import { expectVerified, factorRequired } from './session-facts.ts';
+import { expectVerified, factorRequired } from './proofs.guard.ts';
 import { type Session, SessionStrategy, VerifiedSessionGuard } from './session.guard.ts';
 
 /** Whether what somebody proved in a session was a short while ago: STEP_UP_SECONDS. */

@@ -1,6 +1,6 @@
 import { Column, Entity, Index, JoinColumn, ManyToOne, PrimaryColumn } from 'typeorm';
 import { AccountEntity } from './account.entity.ts';
-import type { Factor } from './session-facts.ts';
+import type { Factor } from './proofs.guard.ts';
 
 /** A signed-in device. Ending it ends every grant that was given in it (`oidc.session_id`). */
 @Entity('session')

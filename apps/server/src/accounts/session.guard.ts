@@ -16,7 +16,7 @@ import { runNamed } from '../platform/named-statement.ts';
 import { StrategyGuard } from '../platform/strategy.guard.ts';
 import { visitorOf } from '../platform/visitor.ts';
 import { HawkService, type Nonce, remembering } from './hawk.service.ts';
-import { acrOf, amrOf, expectVerified, type Factor, type Proofs } from './session-facts.ts';
+import { acrOf, amrOf, expectVerified, type Factor, type Proofs } from './proofs.guard.ts';
 
 /** The signed-in device that a request comes from. */
 export interface Session {

@@ -9,7 +9,7 @@ import {
 import { LimitsService } from '../limits/limits.service.ts';
 import { From, type Visitor } from '../platform/visitor.ts';
 import { AccountsService } from './accounts.service.ts';
-import { AWAITED, fxaMethod } from './session-facts.ts';
+import { AWAITED, fxaMethod } from './proofs.guard.ts';
 import { AnySessionGuard, Session, SessionGuard } from './session.guard.ts';
 import { SessionsService } from './sessions.service.ts';
 import { VerificationService } from './verification.service.ts';

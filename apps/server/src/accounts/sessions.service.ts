@@ -10,7 +10,7 @@ import { idOf } from './hawk.service.ts';
 import { KeyFetchTokenEntity } from './key-fetch-token.entity.ts';
 import type { WrapKb } from './passwords.service.ts';
 import { SessionEntity } from './session.entity.ts';
-import { AWAITED, expectVerified, type GivenFactor, type Proofs } from './session-facts.ts';
+import { AWAITED, expectVerified, type GivenFactor, type Proofs } from './proofs.guard.ts';
 
 /** A keyFetchToken waits a day for the address to be verified. */
 const KEY_FETCH_LIFE_SECONDS = 86_400;
@@ -262,7 +262,7 @@ export const PROOFS = `s.auth_at AS "authAt", s.awaits_factor AS "awaitsFactor",
   s.factor_at AS "factorAt"`;
 
 /** What the table knows a session by. @param token - 32 bytes in hex */
-export const sessionIdOf = (token: string): string =>
+const sessionIdOf = (token: string): string =>
   idOf(toHex(deriveToken(fromHex(token), 'sessionToken').id));
 
 const toSeconds = (time: Date) => Math.floor(time.getTime() / 1000);

@@ -1,6 +1,6 @@
 import { Body, Controller, Get, HttpCode, Post, UseGuards } from '@nestjs/common';
 import { type AttachedClient, DestroyAttachedClient, DestroySession } from '#lib/protocol';
-import { expectVerified } from '../accounts/session-facts.ts';
+import { expectVerified } from '../accounts/proofs.guard.ts';
 import { AnySessionGuard, Session, SessionGuard } from '../accounts/session.guard.ts';
 import { SessionsService } from '../accounts/sessions.service.ts';
 import { From, type Visitor } from '../platform/visitor.ts';

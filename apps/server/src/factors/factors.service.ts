@@ -12,7 +12,7 @@ import {
   type SecurityEventName,
   type TotpCreated,
 } from '#lib/protocol';
-import type { Factor, GivenFactor } from '../accounts/session-facts.ts';
+import type { Factor, GivenFactor } from '../accounts/proofs.guard.ts';
 import type { Session } from '../accounts/session.guard.ts';
 import { SessionsService } from '../accounts/sessions.service.ts';
 import { EventsService } from '../events/events.service.ts';

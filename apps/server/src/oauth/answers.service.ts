@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { QueryFailedError } from 'typeorm';
 import { type AskedOfAccount, Failure, type FinishInteraction, scopesIn } from '#lib/protocol';
-import { expectVerified } from '../accounts/session-facts.ts';
+import { expectVerified } from '../accounts/proofs.guard.ts';
 import type { Session } from '../accounts/session.guard.ts';
 import type { Visitor } from '../platform/visitor.ts';
 import { type AppParams, type SignIn, text } from './app-params.ts';

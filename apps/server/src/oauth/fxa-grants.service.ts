@@ -19,7 +19,7 @@ import {
 } from '#lib/protocol';
 import { idOf } from '../accounts/hawk.service.ts';
 import type { Session } from '../accounts/session.guard.ts';
-import type { Proofs } from '../accounts/session-facts.ts';
+import type { Proofs } from '../accounts/proofs.guard.ts';
 import { PROOFS, SessionsService } from '../accounts/sessions.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';

@@ -3,7 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import type { ResetAccount, SignedIn } from '#lib/protocol';
 import { CredentialsService } from '../accounts/credentials.service.ts';
-import { factorRequired, givenIn } from '../accounts/session-facts.ts';
+import { factorRequired, givenIn } from '../accounts/proofs.guard.ts';
 import { SessionsService } from '../accounts/sessions.service.ts';
 import { DeviceMessagesService } from '../devices/device-messages.service.ts';
 import { EventsService } from '../events/events.service.ts';

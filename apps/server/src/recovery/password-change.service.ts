@@ -12,7 +12,7 @@ import { CredentialsService } from '../accounts/credentials.service.ts';
 import { idOf } from '../accounts/hawk.service.ts';
 import { StepUpService } from '../accounts/recently-proved.guard.ts';
 import type { Session } from '../accounts/session.guard.ts';
-import { factorRequired, givenIn } from '../accounts/session-facts.ts';
+import { factorRequired, givenIn } from '../accounts/proofs.guard.ts';
 import { SessionsService } from '../accounts/sessions.service.ts';
 import { DeviceMessagesService } from '../devices/device-messages.service.ts';
 import { EventsService } from '../events/events.service.ts';

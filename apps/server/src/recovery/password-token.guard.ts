@@ -8,7 +8,7 @@ import {
 } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { type BearerPrefix, HawkService } from '../accounts/hawk.service.ts';
-import { factorRequired } from '../accounts/session-facts.ts';
+import { factorRequired } from '../accounts/proofs.guard.ts';
 import { SessionGuard } from '../accounts/session.guard.ts';
 import {
   type PasswordToken,

@@ -5,7 +5,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { deriveToken, toHex, type TokenKind } from '#lib/crypto';
 import { Failure } from '#lib/protocol';
 import { idOf } from '../accounts/hawk.service.ts';
-import type { Factor, GivenFactor } from '../accounts/session-facts.ts';
+import type { Factor, GivenFactor } from '../accounts/proofs.guard.ts';
 import { Clock } from '../platform/clock.ts';
 
 /** What a token allows: a new password with the keys kept, the steps of a reset, the reset. */

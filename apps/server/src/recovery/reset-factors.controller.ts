@@ -9,7 +9,7 @@ import {
   type TotpGiven,
 } from '#lib/protocol';
 import { AccountsService } from '../accounts/accounts.service.ts';
-import type { GivenFactor } from '../accounts/session-facts.ts';
+import type { GivenFactor } from '../accounts/proofs.guard.ts';
 import { FactorsService, type Shown } from '../factors/factors.service.ts';
 import { PasskeysService } from '../factors/passkeys.service.ts';
 import { From, type Visitor } from '../platform/visitor.ts';
