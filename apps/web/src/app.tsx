@@ -1,3 +1,5 @@
+import { NewApp, OneApp } from './developer/app.tsx';
+import { Apps } from './developer/apps.tsx';
 import { isFirefoxFlow } from './firefox/connect.ts';
 import { isPairing } from './pairing/authority.ts';
 import { Authority, Pair, Supplicant } from './pairing/pages.tsx';
@@ -21,6 +23,7 @@ import { strings } from './strings/strings.ts';
 import { Link, Problem } from './ui/parts.tsx';
 import { arrivedWith, here } from './ui/route.ts';
 
+const APP = /^\/apps\/app\/([A-Za-z0-9._~-]{1,64})$/;
 const INTERACTION = /^\/oauth2\/interaction\/([A-Za-z0-9_-]+)$/;
 
 const KEYS_OF_APP = /^\/settings\/keys\/([A-Za-z0-9._~-]+)$/;
@@ -33,6 +36,9 @@ function pageOf(path: string) {
   if (keysOf !== undefined) {
     return <SignedIn>{(session) => <KeysOfApp session={session} clientId={keysOf} />}</SignedIn>;
   }
+  const app = APP.exec(path)?.[1];
+  if (app !== undefined)
+    return <SignedIn>{(session) => <OneApp key={app} session={session} id={app} />}</SignedIn>;
   switch (path) {
     case '/':
     case '/signin':
@@ -50,6 +56,10 @@ function pageOf(path: string) {
       return <ResetPassword />;
     case '/settings':
       return <SignedIn>{(session) => <Overview session={session} />}</SignedIn>;
+    case '/apps':
+      return <SignedIn>{(session) => <Apps session={session} />}</SignedIn>;
+    case '/apps/new':
+      return <SignedIn>{(session) => <NewApp session={session} />}</SignedIn>;
     case '/settings/clients':
       return <SignedIn>{(session) => <Clients session={session} />}</SignedIn>;
     case '/settings/avatar/change':

@@ -1,5 +1,6 @@
 import './without-eval.ts';
 import { render } from 'preact';
+import './apps.css';
 import { App } from './app.tsx';
 
 const root = document.getElementById('app');

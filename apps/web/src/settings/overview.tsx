@@ -37,6 +37,9 @@ export function Overview({ session }: { session: Session }) {
         <Link to="/connect_another_device" class="button">
           {words.connect.title}
         </Link>
+        <Link to="/apps" class="button">
+          {strings.apps.link}
+        </Link>
       </section>
       <section>
         <h2>{strings.keys.title}</h2>

@@ -1,4 +1,5 @@
 import type { SecurityEventName } from '#lib/protocol';
+import { apps } from './apps.ts';
 import { consent, scopes } from './consent.ts';
 import { pairing } from './pairing.ts';
 import { keys } from './keys.ts';
@@ -273,6 +274,7 @@ export const en = {
       button: 'Delete the account',
     },
   },
+  apps,
   consent,
   scopes,
   deleted: {

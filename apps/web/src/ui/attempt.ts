@@ -1,11 +1,13 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
+import { ClientError } from '#lib/client';
 import { isErrno, wordsFor } from '../account/server.ts';
 import { forgetSession } from '../account/session.ts';
 
 /** What to say about a failure; a session that is over is forgotten, so that the page asks for a new one. */
 function noticed(error: unknown): string {
-  if (isErrno(error, 110)) forgetSession();
+  const isOver = error instanceof ClientError && error.code === 'unauthenticated';
+  if (isOver || isErrno(error, 110)) forgetSession();
   return wordsFor(error);
 }
 

@@ -1,0 +1,170 @@
+import { useSignal } from '@preact/signals';
+import { useId } from 'preact/hooks';
+import { type App, APP_SCOPES, type AppFields } from '#lib/protocol';
+import type { Session } from '../account/session.ts';
+import { strings } from '../strings/strings.ts';
+import { Check, Field, Form, Note } from '../ui/parts.tsx';
+import { type Draft, draftOf, EMPTY, fieldsOf } from './draft.ts';
+import { Refusal, useChange } from './change.tsx';
+
+/** What was typed about each app and not saved: asking for the password in between takes none of it. */
+const drafts = new Map<string, Draft>();
+
+/**
+ * What is said of an app, or of one to come.
+ *
+ * @param props.save - tells the server; whoever calls shows what came of it
+ */
+export function AppForm(props: {
+  session: Session;
+  app?: App;
+  button: string;
+  save: (fields: AppFields) => Promise<void>;
+}) {
+  const words = strings.apps.fields;
+  const { app } = props;
+  const place = app?.client_id ?? '';
+  const draft = useSignal(drafts.get(place) ?? (app ? draftOf(app) : EMPTY));
+  const note = useSignal<string | undefined>(undefined);
+  const change = useChange();
+  const set = (more: Partial<Draft>) => {
+    draft.value = { ...draft.peek(), ...more };
+    drafts.set(place, draft.peek());
+    note.value = undefined;
+  };
+  const typed = draft.value;
+  const field = (name: 'name' | 'homepage' | 'policy' | 'terms' | 'logout', hint?: string) => (
+    <Field
+      id={`app-${name}`}
+      label={words[name]}
+      value={typed[name]}
+      onValue={(value) => {
+        set({ [name]: value });
+      }}
+      hint={hint}
+      optional={name !== 'name'}
+    />
+  );
+  const lines = (name: 'addresses' | 'contacts' | 'resources', hint?: string) => (
+    <Lines
+      id={`app-${name}`}
+      label={words[name]}
+      value={typed[name]}
+      onValue={(value) => {
+        set({ [name]: value });
+      }}
+      hint={hint}
+    />
+  );
+  return (
+    <Form
+      onSubmit={() => {
+        change.run(async () => {
+          await props.save(fieldsOf(draft.peek(), app));
+          drafts.delete(place);
+          note.value = app && strings.apps.saved;
+        });
+      }}
+    >
+      {field('name', words.nameHint)}
+      <fieldset>
+        <legend>{words.type}</legend>
+        {(['web', 'native'] as const).map((type) => (
+          <label key={type} class="check" for={`app-type-${type}`}>
+            <input
+              id={`app-type-${type}`}
+              type="radio"
+              name="app-type"
+              checked={typed.type === type}
+              onChange={() => {
+                set({ type, ...(type === 'native' && { secret: false }) });
+              }}
+            />
+            <span>{words[type]}</span>
+          </label>
+        ))}
+      </fieldset>
+      {lines('addresses', words.addressesHint)}
+      <fieldset>
+        <legend>{words.scopes}</legend>
+        {APP_SCOPES.map((scope) => (
+          <Check
+            key={scope}
+            id={`app-scope-${scope}`}
+            label={strings.scopes[scope] ?? scope}
+            checked={typed.scopes.includes(scope)}
+            onChecked={(checked) => {
+              const others = typed.scopes.filter((one) => one !== scope);
+              set({ scopes: checked ? [...others, scope] : others });
+            }}
+          />
+        ))}
+      </fieldset>
+      <fieldset>
+        <legend>{words.ways}</legend>
+        <Check
+          id="app-device"
+          label={words.device}
+          checked={typed.device}
+          onChecked={(device) => {
+            set({ device });
+          }}
+        />
+        {typed.type === 'web' && (
+          <Check
+            id="app-secret"
+            label={words.secret}
+            checked={typed.secret}
+            onChecked={(secret) => {
+              set({ secret });
+            }}
+          />
+        )}
+      </fieldset>
+      <details>
+        <summary>{words.more}</summary>
+        {field('homepage', words.linkHint)}
+        {field('policy', words.linkHint)}
+        {field('terms', words.linkHint)}
+        {lines('contacts')}
+        {lines('resources')}
+        {field('logout')}
+      </details>
+      <Refusal session={props.session} change={change} />
+      <Note text={note.value} />
+      <button id="save-app" type="submit" class="main" aria-disabled={change.busy}>
+        {props.button}
+      </button>
+    </Form>
+  );
+}
+
+function Lines(props: {
+  id: string;
+  label: string;
+  value: string;
+  onValue: (value: string) => void;
+  hint?: string | undefined;
+}) {
+  const hintId = useId();
+  return (
+    <div class="field">
+      <label for={props.id}>{props.label}</label>
+      <textarea
+        id={props.id}
+        rows={2}
+        spellcheck={false}
+        aria-describedby={props.hint === undefined ? undefined : hintId}
+        value={props.value}
+        onInput={(event) => {
+          props.onValue(event.currentTarget.value);
+        }}
+      />
+      {props.hint !== undefined && (
+        <p class="hint" id={hintId}>
+          {props.hint}
+        </p>
+      )}
+    </div>
+  );
+}
