@@ -1,6 +1,5 @@
 import './without-eval.ts';
 import { render } from 'preact';
-import './apps.css';
 import { App } from './app.tsx';
 
 const root = document.getElementById('app');

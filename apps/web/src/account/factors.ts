@@ -15,7 +15,7 @@ import {
   TotpGiven,
 } from '#lib/protocol';
 import { stretch } from './password.ts';
-import { bearing, http, isErrno, post } from './server.ts';
+import { bearing, http, post } from './server.ts';
 import { bySession, type Session } from './session.ts';
 import { withSpelling } from './sign-in.ts';
 
@@ -76,8 +76,12 @@ export function proveAgain(session: Session, password: string): Promise<unknown>
 }
 
 /** Whether the server wants the password, or the second factor, once more. */
-export const wantsProof = (error: unknown): 'password' | 'factor' | undefined =>
-  isErrno(error, 164) ? 'password' : isErrno(error, 160) ? 'factor' : undefined;
+export function wantsProof(error: unknown): 'password' | 'factor' | undefined {
+  if (!(error instanceof ClientError)) return undefined;
+  // An API of this project's own says it in words.
+  if (['errno-164', 'stale-auth'].includes(error.code)) return 'password';
+  return ['errno-160', 'factor-required'].includes(error.code) ? 'factor' : undefined;
+}
 
 /** Begins to connect an authenticator. */
 export const createTotp = (session: Session): Promise<TotpCreated> =>

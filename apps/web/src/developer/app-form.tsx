@@ -1,11 +1,10 @@
 import { useSignal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import { type App, APP_SCOPES, type AppFields } from '#lib/protocol';
-import type { Session } from '../account/session.ts';
 import { strings } from '../strings/strings.ts';
-import { Check, Field, Form, Note } from '../ui/parts.tsx';
+import type { Attempt } from '../ui/attempt.ts';
+import { Check, Field, Form, Note, Problem } from '../ui/parts.tsx';
 import { type Draft, draftOf, EMPTY, fieldsOf } from './draft.ts';
-import { Refusal, useChange } from './change.tsx';
 
 /** What was typed about each app and not saved: asking for the password in between takes none of it. */
 const drafts = new Map<string, Draft>();
@@ -16,21 +15,20 @@ const drafts = new Map<string, Draft>();
  * @param props.save - tells the server; whoever calls shows what came of it
  */
 export function AppForm(props: {
-  session: Session;
   app?: App;
+  change: Attempt;
+  /** What went well. */
+  note?: string | undefined;
   button: string;
   save: (fields: AppFields) => Promise<void>;
 }) {
   const words = strings.apps.fields;
-  const { app } = props;
+  const { app, change } = props;
   const place = app?.client_id ?? '';
   const draft = useSignal(drafts.get(place) ?? (app ? draftOf(app) : EMPTY));
-  const note = useSignal<string | undefined>(undefined);
-  const change = useChange();
   const set = (more: Partial<Draft>) => {
     draft.value = { ...draft.peek(), ...more };
     drafts.set(place, draft.peek());
-    note.value = undefined;
   };
   const typed = draft.value;
   const field = (name: 'name' | 'homepage' | 'policy' | 'terms' | 'logout', hint?: string) => (
@@ -62,7 +60,6 @@ export function AppForm(props: {
         change.run(async () => {
           await props.save(fieldsOf(draft.peek(), app));
           drafts.delete(place);
-          note.value = app && strings.apps.saved;
         });
       }}
     >
@@ -130,8 +127,8 @@ export function AppForm(props: {
         {lines('resources')}
         {field('logout')}
       </details>
-      <Refusal session={props.session} change={change} />
-      <Note text={note.value} />
+      <Problem text={change.problem} />
+      <Note text={props.note} />
       <button id="save-app" type="submit" class="main" aria-disabled={change.busy}>
         {props.button}
       </button>

@@ -3,6 +3,7 @@ import { useEffect } from 'preact/hooks';
 import type { App, AppWithSecret } from '#lib/protocol';
 import { drawAvatar } from '../account/profile.ts';
 import type { Session } from '../account/session.ts';
+import { useProof } from '../pages/prove-again.tsx';
 import { strings } from '../strings/strings.ts';
 import { useLoaded } from '../ui/attempt.ts';
 import { Link, Page, Problem } from '../ui/parts.tsx';
@@ -18,7 +19,7 @@ import {
   setLogo,
   showApp,
 } from './calls.ts';
-import { Refusal, useChange } from './change.tsx';
+import { useChange } from './change.ts';
 
 /** A secret that was just made, by its app: it goes with the page that shows it. */
 const shown = new Map<string, string>();
@@ -30,13 +31,16 @@ const pathOf = ({ client_id: id }: App) => `/apps/app/${encodeURIComponent(id)}`
 /** `/apps/new` */
 export function NewApp({ session }: { session: Session }) {
   const words = strings.apps;
+  const change = useChange();
+  const proof = useProof(session);
+  if (proof.page) return <>{proof.page}</>;
   return (
     <Page name="new-app" title={words.register} wide>
       <AppForm
-        session={session}
+        change={change}
         button={words.register}
         save={async (fields) => {
-          const made = await registerApp(session, fields);
+          const made = await proof.around(() => registerApp(session, fields));
           keep(made);
           goTo(pathOf(made.app));
         }}
@@ -51,7 +55,10 @@ export function OneApp({ session, id }: { session: Session; id: string }) {
   const words = strings.apps;
   const found = useLoaded(() => showApp(session, id));
   const app = found.value;
+  const saving = useChange();
   const change = useChange();
+  const proof = useProof(session);
+  const note = useSignal<string | undefined>(undefined);
   const isSure = useSignal(false);
   const secret = shown.get(id);
   useEffect(
@@ -66,6 +73,7 @@ export function OneApp({ session, id }: { session: Session; id: string }) {
       found.reload();
     });
   };
+  if (proof.page) return <>{proof.page}</>;
   if (!app) {
     return (
       <Page name="app" title={words.title} wide>
@@ -93,15 +101,18 @@ export function OneApp({ session, id }: { session: Session; id: string }) {
       ) : (
         <>
           <AppForm
-            session={session}
             app={app}
+            change={saving}
+            note={saving.busy || saving.problem !== undefined ? undefined : note.value}
             button={words.save}
             save={async (fields) => {
-              keep(await changeApp(session, id, fields));
+              note.value = undefined;
+              keep(await proof.around(() => changeApp(session, id, fields)));
+              note.value = words.saved;
               found.reload();
             }}
           />
-          <Refusal session={session} change={change} />
+          <Problem text={change.problem} />
           {app.secrets > 0 && (
             <section>
               <h2>{words.secret.title}</h2>
@@ -112,7 +123,7 @@ export function OneApp({ session, id }: { session: Session; id: string }) {
                   id={now ? 'rotate-now' : 'rotate'}
                   type="button"
                   onClick={after(async () => {
-                    keep(await rotateSecret(session, id, now));
+                    keep(await proof.around(() => rotateSecret(session, id, now)));
                     window.scrollTo(0, 0);
                   })}
                 >
@@ -162,7 +173,7 @@ export function OneApp({ session, id }: { session: Session; id: string }) {
                   class="danger"
                   onClick={() => {
                     change.run(async () => {
-                      await removeApp(session, id);
+                      await proof.around(() => removeApp(session, id));
                       goTo('/apps');
                     });
                   }}

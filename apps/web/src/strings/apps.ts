@@ -60,8 +60,6 @@ export const apps = {
     button: 'Remove …',
   },
   fixed: 'This app comes with the server and stays as it is.',
-  prove: 'For this, sign in once more. What you typed stays.',
-  signInAgain: 'Sign in again',
   all: 'All apps',
   gone: 'There is no such app, or it is not yours.',
   tooMany: 'You have as many apps as one developer may have.',
