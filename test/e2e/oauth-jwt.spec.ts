@@ -216,7 +216,7 @@ describe('introspection of a JWT', () => {
 
   it('says no to what this server signed for something else', async () => {
     const { access_token: token } = await tokenFor();
-    const [{ jwk }] = await server.db.query<{ jwk: JWK }[]>(`SELECT jwk FROM signing_key`);
+    const [{ jwk }] = await server.db.query<[{ jwk: JWK }]>(`SELECT jwk FROM signing_key`);
     const sign = (claims: object, header: object = {}) =>
       new SignJWT({ ...decodeJwt(token), ...claims })
         .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', ...header })

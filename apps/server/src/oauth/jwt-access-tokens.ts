@@ -12,13 +12,13 @@ import type {
 import type { Clock } from '../platform/clock.ts';
 
 /** Seconds that a JWT lives: whoever checks it alone does not hear that it was revoked. */
-export const JWT_SECONDS = 900;
+const JWT_SECONDS = 900;
 
 /** Bytes of a form: no more than oidc-provider reads. */
 const FORM_BYTES_MAX = 56 * 1024;
 
 /** The APIs that an app says are its own: audiences of JWTs. */
-export const resourcesOf = (client: Client): readonly string[] =>
+const resourcesOf = (client: Client): readonly string[] =>
   (client['resources'] as string[] | undefined) ?? [];
 
 /**
