@@ -30,7 +30,7 @@ module.exports = {
     ),
     rule(
       'libs-run-anywhere',
-      { path: '^libs/(?!client-node/)', pathNot: '\\.spec\\.ts$' },
+      { path: '^libs/(?!client-node/)', pathNot: '\\.spec\\.ts$|/vite\\.config\\.ts$' },
       { dependencyTypes: ['core'] },
     ),
     rule(
