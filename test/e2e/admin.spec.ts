@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { InvitationsService } from '../../apps/server/src/accounts/invitations.service.ts';
 import { DeletionsService } from '../../apps/server/src/deletion/deletions.service.ts';
 import { anAddress, get, post } from '../support/account-api.ts';
-import { type Account, signUp } from '../support/account.ts';
+import { type Account, mails, signUp } from '../support/account.ts';
 import { CommandLine } from '../support/built-program.ts';
+import { halfSignIn, signUpTwoStep } from '../support/factors.ts';
 import { at, filesApi } from '../support/files.ts';
 import { caller, join, randomId } from '../support/caller.ts';
 import { TestServer } from '../support/test-server.ts';
@@ -86,6 +88,63 @@ it('lists sessions, and ends one or all of an account', async () => {
   await get(server, 'session/status', alice.authorization).expect(200);
   expect(await refused('admin', 'sessions', 'revoke', bob.email)).toMatchObject({
     error: 'not-found',
+  });
+});
+
+describe('who has lost the second factor and the backup codes', () => {
+  const factors = (...words: string[]) => operator.run('admin', 'users', 'factors', ...words);
+  const shown = (who: string) => operator.json('admin', 'users', 'factors', who);
+  const eventsOf = async ({ authorization }: Account) =>
+    (
+      (await get(server, 'securityEvents', authorization).expect(200)).body as { name: string }[]
+    ).map(({ name }) => name);
+
+  it('is let in by the operator, by what the documents say, and is told', async () => {
+    const account = await signUpTwoStep(server);
+    const { uid, email } = account;
+    await server.db.query(
+      `INSERT INTO passkey (id, uid, public_key, counter, transports, is_synced, name, created_at)
+       VALUES ('abc', $1, '', 0, '{}', false, E'my \\u001b[2J key', now())`,
+      [uid],
+    );
+    const half = await halfSignIn(server, account);
+    expect(await shown(email)).toEqual({
+      ...{ uid, email, totp: true, backupCodes: 10 },
+      passkeys: [{ name: 'my \u001b[2J key', created: ISO, used: null }],
+    });
+    const { stdout } = await factors(uid);
+    expect(stdout).toContain('passkey        my \uFFFD[2J key, last used never\n');
+
+    const text = await readFile('docs/operating.md', 'utf8');
+    const [, words = ''] =
+      /npx lockstep admin users factors alice@example\.org (--remove --yes)\n/.exec(text) ?? [];
+    const removed = await operator.json('admin', 'users', 'factors', email, ...words.split(' '));
+    expect(removed).toEqual({ uid, removed: 2 });
+    expect(await shown(uid)).toEqual({ uid, email, totp: false, backupCodes: 0, passkeys: [] });
+    await get(server, 'session/status', half.authorization).expect(401);
+    expect(await halfSignIn(server, account)).toMatchObject({ verified: true });
+    await post(server, 'totp/create', {}, account.authorization).expect(200);
+    expect((await eventsOf(account)).sort().slice(-2)).toEqual([
+      ...['account.two_factor_added', 'account.two_factor_removed'],
+    ]);
+    expect(await eventsOf(account)).toContain('account.passkey_removed');
+    expect((await mails(server)).filter((mail) => mail.includes('were taken away'))).toHaveLength(
+      1,
+    );
+  });
+
+  it('keeps them unless it is meant, and there is nothing to take from others', async () => {
+    const account = await signUpTwoStep(server);
+    const unsure = await factors(account.email, '--remove');
+    expect([unsure.code, unsure.stderr]).toEqual([2, expect.stringContaining('--yes')]);
+    expect(await halfSignIn(server, account)).toMatchObject({ verified: false });
+    // A secret that waits to be proven is no factor.
+    await post(server, 'totp/create', {}, alice.authorization).expect(200);
+    expect(await shown(alice.uid)).toMatchObject({ totp: false });
+    const remove = (who: string) => refused('admin', 'users', 'factors', who, '--remove', '--yes');
+    expect(await remove(alice.email)).toMatchObject({ error: 'no-factor' });
+    expect(await remove('nobody@example.org')).toMatchObject({ error: 'not-found' });
+    expect(await eventsOf(alice)).not.toContain('account.two_factor_removed');
   });
 });
 

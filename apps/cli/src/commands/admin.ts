@@ -44,6 +44,20 @@ const users = new Command('users')
   )
   .addCommand(
     addDataOption(
+      new Command('factors')
+        .description('second factors of an account; --remove lets in who has lost them')
+        .argument('<who>', WHO)
+        .option('--remove', 'take them all away, with the backup codes')
+        .option('--yes', 'it is meant'),
+    ).action((who: string, { remove, yes }: { remove?: true; yes?: true }, command: Command) => {
+      if (remove === true && yes !== true) {
+        throw new Refused('Say --yes if you are sure whose account it is.', 2);
+      }
+      return runAdminTask(command, { action: 'factors', who, remove: remove === true });
+    }),
+  )
+  .addCommand(
+    addDataOption(
       new Command('operator')
         .description('accounts that look after every app on the pages; without <who>: which')
         .argument('[who]', WHO)
@@ -121,6 +135,7 @@ export const admin = withExamples(
   [
     'admin users list --search example.org',
     'admin users show alice@example.org',
+    'admin users factors alice@example.org --remove --yes',
     'admin invites revoke bob@example.org',
     'admin sessions revoke alice@example.org',
     'admin signing-keys rotate',

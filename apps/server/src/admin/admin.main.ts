@@ -1,5 +1,9 @@
 import { z } from 'zod';
 import { deletionTables, DeletionsService } from '../deletion/deletions.service.ts';
+import { EventsService } from '../events/events.service.ts';
+import { type FactorsOfAccount, LostFactorsService } from '../factors/lost-factors.service.ts';
+import { DeliveryService } from '../mail/delivery.service.ts';
+import { MailerService } from '../mail/mailer.service.ts';
 import { LEAD_SECONDS, SigningKeysService } from '../oauth/signing-keys.service.ts';
 import { type OperatorTools, runOperatorProgram, table } from '../platform/operator-program.ts';
 import { AdminService, type UserRow } from './admin.service.ts';
@@ -16,6 +20,7 @@ const Task = z.intersection(
     z.object({ action: z.literal('users'), search: z.string().default(''), limit }),
     z.object({ action: z.literal('user'), who }),
     z.object({ action: z.literal('delete'), who }),
+    z.object({ action: z.literal('factors'), who, remove: z.boolean().default(false) }),
     z.object({ action: z.literal('operators') }),
     z.object({ action: z.literal('operator'), who, remove: z.boolean().default(false) }),
     z.object({ action: z.literal('deletion'), uid: z.string() }),
@@ -31,7 +36,7 @@ type Tools = OperatorTools<z.infer<typeof Task>>;
 
 await runOperatorProgram(process.env, Task, { entities: deletionTables }, run);
 
-async function run({ task: what, db, clock, say }: Tools): Promise<void> {
+async function run({ task: what, db, clock, config, say }: Tools): Promise<void> {
   const deletions = new DeletionsService(db, clock);
   const admin = new AdminService(db, deletions, clock);
   switch (what.action) {
@@ -54,6 +59,17 @@ async function run({ task: what, db, clock, say }: Tools): Promise<void> {
     case 'delete': {
       const uid = await admin.delete(what.who);
       say({ uid }, [`${uid} is deleted. What is left to erase: lockstep users deletion ${uid}`]);
+      return;
+    }
+    case 'factors': {
+      // What it mails is sent by a server that runs: this one only writes it down.
+      const mailer = new MailerService(db, clock, new DeliveryService(db, clock, config));
+      const lost = new LostFactorsService(db, new EventsService(db, clock, deletions), mailer);
+      const uid = await admin.uidOf(what.who);
+      if (what.remove) {
+        const removed = await lost.remove(uid);
+        say({ uid, removed }, [`${uid} signs in by the password alone.`]);
+      } else showFactors(say, await lost.of(uid));
       return;
     }
     case 'operators': {
@@ -135,6 +151,19 @@ function showDeletion(
     `${uid}: ${state}`,
     ...Object.entries(waiting).map(([part, why]) => `  ${part.padEnd(10)} ${why}`),
     ...(finishedAt || !times.next ? [] : [`  next try at ${times.next}`]),
+  ]);
+}
+
+function showFactors(say: Tools['say'], factors: FactorsOfAccount): void {
+  const { uid, email, totp, passkeys, backupCodes } = factors;
+  const lines = [
+    ...(totp ? ['authenticator'] : []),
+    ...passkeys.map(({ name, used }) => `passkey        ${name}, last used ${used ?? 'never'}`),
+    ...(backupCodes > 0 ? [`backup codes   ${backupCodes}`] : []),
+  ];
+  say(factors, [
+    `${uid}  ${email}`,
+    ...(lines.length > 0 ? lines : ['There is no second factor.']),
   ]);
 }
 

@@ -204,7 +204,13 @@ export class AdminService {
     return rows.length;
   }
 
-  private async uidOf(who: string): Promise<string> {
+  /**
+   * The account that an operator means.
+   *
+   * @param who - address or uid
+   * @throws Failure `not-found`
+   */
+  async uidOf(who: string): Promise<string> {
     const [account] = await this.db.query<{ uid: string }[]>(
       `SELECT uid FROM account WHERE uid = $1 OR normal_email = $2`,
       [who, who.toLowerCase()],

@@ -90,19 +90,28 @@ export class FactorsService {
     const factor: Factor =
       'totp' in shown ? 'totp' : 'backupCode' in shown ? 'backup-code' : 'passkey';
     try {
-      const remaining = await this.limits.guess(kind, { client: from.client, account }, () =>
-        this.db.transaction(async (tx) => {
-          if ('totp' in shown) await this.totp.take(tx, uid, shown.totp, true);
-          else if ('passkey' in shown) await this.passkeys.take(tx, prover, shown.passkey);
-          else await this.backupCodes.take(tx, uid, shown.backupCode);
-          await note(tx, { factor, factorAt: this.clock.now() });
-          const left = await this.backupCodes.count(uid, tx);
-          if (factor === 'backup-code') {
-            await this.events.record({ uid }, 'account.recovery_code_used', from, tx);
-            await this.mailer.send('backup-code-used', email, { uid, left }, tx);
-          }
-          return left;
-        }),
+      const remaining = await this.limits.guess(
+        kind,
+        { client: from.client, account },
+        async () => {
+          const challenge =
+            'passkey' in shown ? await this.passkeys.takeChallenge(prover, 'prove') : '';
+          return this.db.transaction(async (tx) => {
+            // First, as whoever changes the factors or the password does.
+            await tx.query(`SELECT 1 FROM account WHERE uid = $1 FOR KEY SHARE`, [uid]);
+            if ('totp' in shown) await this.totp.take(tx, uid, shown.totp, true);
+            else if ('passkey' in shown) {
+              await this.passkeys.take(tx, prover, shown.passkey, challenge);
+            } else await this.backupCodes.take(tx, uid, shown.backupCode);
+            await note(tx, { factor, factorAt: this.clock.now() });
+            const left = await this.backupCodes.count(uid, tx);
+            if (factor === 'backup-code') {
+              await this.events.record({ uid }, 'account.recovery_code_used', from, tx);
+              await this.mailer.send('backup-code-used', email, { uid, left }, tx);
+            }
+            return left;
+          });
+        },
       );
       this.mailer.hurry();
       return { remaining };
@@ -162,8 +171,9 @@ export class FactorsService {
     from: Visitor,
   ): Promise<PasskeyRegistered> {
     const { id, uid } = session;
+    const challenge = await this.passkeys.takeChallenge(session, 'register');
     return this.change(id, async (tx, email) => {
-      const passkey: Passkey = await this.passkeys.register(tx, session, asked);
+      const passkey: Passkey = await this.passkeys.register(tx, session, asked, challenge);
       await this.sessions.give(tx, id, { factor: 'passkey', factorAt: this.clock.now() });
       const codes = await this.added(tx, { uid, email }, 'account.passkey_added', from);
       return { ...passkey, ...(codes && { recoveryCodes: codes }) };

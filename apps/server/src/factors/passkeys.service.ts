@@ -65,11 +65,15 @@ export class PasskeysService {
   /**
    * Keeps a passkey, in the transaction that holds the account.
    *
-   * @throws Failure `no-passkey-challenge`, `invalid-passkey`, `passkey-exists`, `too-many-passkeys`
+   * @param expectedChallenge - of {@link PasskeysService.takeChallenge}
+   * @throws Failure `invalid-passkey`, `passkey-exists`, `too-many-passkeys`
    */
-  async register(tx: EntityManager, holder: Holder, asked: RegisterPasskey): Promise<Passkey> {
-    const { response, name } = asked;
-    const expectedChallenge = await this.takeChallenge(holder, 'register');
+  async register(
+    tx: EntityManager,
+    holder: Holder,
+    { response, name }: RegisterPasskey,
+    expectedChallenge: string,
+  ): Promise<Passkey> {
     const { registrationInfo } = await verifyRegistrationResponse({
       response: { ...response, response: { ...response.response, transports: [] } },
       ...{ expectedChallenge, ...this.expected() },
@@ -112,10 +116,15 @@ export class PasskeysService {
    * Checks what a passkey signed. Its counter must rise, where it has one: one that does not is of a
    * copy; the statement that notes it decides between two.
    *
-   * @throws Failure `no-passkey-challenge`, `invalid-passkey`
+   * @param expectedChallenge - of {@link PasskeysService.takeChallenge}
+   * @throws Failure `invalid-passkey`
    */
-  async take(tx: EntityManager, holder: Holder, { response }: GivePasskey): Promise<void> {
-    const expectedChallenge = await this.takeChallenge(holder, 'prove');
+  async take(
+    tx: EntityManager,
+    holder: Holder,
+    { response }: GivePasskey,
+    expectedChallenge: string,
+  ): Promise<void> {
     const row = (await this.rowsOf(holder.uid, tx)).find(({ id }) => id === response.id);
     if (!row) throw invalid();
     const { id, counter } = row;
@@ -199,8 +208,14 @@ export class PasskeysService {
     return new Uint8Array(challenge);
   }
 
-  /** Not in the caller's transaction: also a challenge that was answered wrongly is used up. */
-  private async takeChallenge({ id, uid }: Holder, purpose: Purpose): Promise<string> {
+  /**
+   * Takes the challenge that is answered. Before the transaction, and not in it: also one that was
+   * answered wrongly is used up; and who holds a connection must not wait for another, or ten who do
+   * so hold up everybody.
+   *
+   * @throws Failure `no-passkey-challenge`
+   */
+  async takeChallenge({ id, uid }: Holder, purpose: Purpose): Promise<string> {
     const [rows] = await this.db.query<[{ challenge: string }[], number]>(
       `DELETE FROM passkey_challenge WHERE holder = $1 AND purpose = $2 AND uid = $3
           AND expires_at > $4 RETURNING challenge`,

@@ -19,6 +19,8 @@ export interface MailContent {
   'second-factor-added': { uid: string; isPasskey: boolean };
   /** `isLast`: the password suffices from then on. */
   'second-factor-removed': { uid: string; isPasskey: boolean; isLast: boolean };
+  /** By the operator: all of them, for who has lost them. */
+  'second-factors-taken': { uid: string };
   'backup-code-used': { uid: string; left: number };
   'backup-codes-replaced': { uid: string };
   'account-deleted': { uid: string };
@@ -174,6 +176,16 @@ const words: { [Kind in MailKind]: (content: MailContent[Kind]) => Words } = {
       ...LOOK,
       { path: '/settings' },
       NOT_YOU,
+      RESET,
+    ],
+  }),
+  'second-factors-taken': () => ({
+    subject: 'Your second factors were taken away',
+    body: [
+      'Whoever runs the server has taken the second factors of your account away, for somebody, hopefully you, who had lost them. Signing in asks for your password alone, and your backup codes are good no more.',
+      'To add a second factor, open:',
+      { path: '/settings/second_factors' },
+      'If you did not ask for it, tell whoever runs the server, and choose another password at once:',
       RESET,
     ],
   }),
