@@ -358,6 +358,8 @@ describe('what is registered', () => {
     ['policy_uri', 'https://a@evil.example/'],
     ['tos_uri', 'data:text/html,x'],
     ['backchannel_logout_uri', 'http://169.254.169.254/'],
+    ['backchannel_logout_uri', 'https://169.254.169.254/'],
+    ['backchannel_logout_uri', 'https://localhost/'],
     ['resources', ['urn:lockstep:keys']],
     ['resources', ['https://api.example.org/?x']],
     ['resources', ['http://api.example.org/']],

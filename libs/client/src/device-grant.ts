@@ -1,4 +1,4 @@
-import { DeviceAuthorization, type TokenAnswer } from '#lib/protocol';
+import { DEVICE_GRANT, DeviceAuthorization, type TokenAnswer } from '#lib/protocol';
 import { App } from './app.ts';
 import { type AppRequest, discover, type Pending, prepare } from './app-request.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
@@ -35,7 +35,6 @@ export interface StartedOnDevice {
   finish(signal?: AbortSignal): Promise<App>;
 }
 
-const GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 /** What is added to the interval when the server finds it short, in seconds (RFC 8628 §3.5). */
 const SLOWER = 5;
 /** A server that is away is not asked less often than this, in seconds. */
@@ -90,7 +89,7 @@ async function poll(
   },
 ): Promise<TokenAnswer> {
   const form = new URLSearchParams({
-    grant_type: GRANT,
+    grant_type: DEVICE_GRANT,
     client_id: clientId,
     device_code: asked.device_code,
     ...(first !== undefined && { resource: audienceOf(first) }),

@@ -182,7 +182,10 @@ describe('An envelope to hybrid keys', () => {
       expect(fromUtf8(await openEnvelope(jwe, reader))).toBe('hello');
     }
     const { header } = (JSON.parse(jwe) as Parts).recipients[0] ?? {};
-    expect(header).toMatchObject({ alg: 'HPKE-11-KE', ek: expect.stringMatching(/^.{1494}$/) as string });
+    expect(header).toMatchObject({
+      alg: 'HPKE-11-KE',
+      ek: expect.stringMatching(/^.{1494}$/) as string,
+    });
   });
 
   it('is not made for two algorithms, nor opened when it claims another', async () => {

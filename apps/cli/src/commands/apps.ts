@@ -1,10 +1,10 @@
 import { Command, Option } from 'commander';
+import { DEVICE_GRANT } from '#lib/protocol';
 import { addDataOption, runAppsTask } from '../operator.ts';
 import { withExamples } from '../options.ts';
 import { Refused } from '../refused.ts';
 
 const ID = 'client_id of the app';
-const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 /** What may be said of an app; what is left out is the default, or stays as it is. */
 interface Said {

@@ -22,6 +22,7 @@ import {
 } from '../oauth/clients.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
+import { parseOutsideUrl } from '../platform/outside.ts';
 import { nameOfPicture, typeOfPicture } from '../platform/picture.ts';
 import { checkFields } from './app-fields.ts';
 import { imitates, likenessOf } from './app-name.ts';
@@ -285,6 +286,13 @@ export class AppsService implements OnModuleInit {
 
   private checked(keeper: Keeper, fields: AppFields): Omit<ClientMetadata, 'client_id'> {
     const metadata = checkFields(fields, this.config.publicUrl.origin);
+    const logout = metadata.backchannel_logout_uri;
+    if (logout !== undefined) {
+      const url = parseOutsideUrl(logout, 'The address', this.config.limits.appHostsAllowed);
+      if (typeof url === 'string') {
+        throw new Failure('invalid-parameter', `backchannel_logout_uri: ${url}`);
+      }
+    }
     // The operator knows what he does; but nobody is Firefox.
     if (keeper.uid !== null && imitates(metadata.client_name)) {
       throw new Failure('invalid-parameter', 'client_name: It may be taken for another’s.');

@@ -1,7 +1,12 @@
-import { apiByScope, APP_KEY, NEW_SESSION, OLD_SYNC, THUNDERBIRD_SYNC } from '#lib/protocol';
+import {
+  apiByScope,
+  APP_KEY,
+  DEVICE_GRANT,
+  NEW_SESSION,
+  OLD_SYNC,
+  THUNDERBIRD_SYNC,
+} from '#lib/protocol';
 import type { ClientMetadata } from './client-metadata.ts';
-
-const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 const publicApp = {
   application_type: 'native',
