@@ -354,6 +354,26 @@ describe('Against who guesses and who fishes', () => {
     await ask('192.0.2.5').expect(200);
   });
 
+  it('knows no other spelling of an address, which no limit would count', async () => {
+    const form = 'client_id=demo-app&scope=keys%3Aread';
+    for (const path of [
+      'Device_authorization',
+      'device_authorization/',
+      'device%5Fauthorization',
+    ]) {
+      const { body } = await strict
+        .request()
+        .post(`/oauth2/${path}`)
+        .type('form')
+        .set('x-forwarded-for', '192.0.2.8')
+        .send(form)
+        .expect(404);
+      expect(body).toMatchObject({ error_description: 'There is nothing at this address.' });
+    }
+    await strict.request().get('/oauth2/Authorize').expect(404);
+    await strict.request().post('/oauth2/token/').type('form').send(form).expect(404);
+  });
+
   it('says when the device is somewhere else than who answers', async () => {
     const { user_code } = await beginDevice(strict, { scope: 'keys:read' });
     const { body } = await devicePage(strict, 'details', { user_code }, from('192.0.2.6'));

@@ -109,6 +109,19 @@ describe('a token for an API of the app’s own', () => {
     }
   });
 
+  it('is nothing by its name to the calls of browsers, which ask for no secret', async () => {
+    const { access_token: token } = await tokenFor();
+    const name = `jwt~${decodeJwt(token).jti ?? ''}`;
+    const verified = await post(server, 'verify', { token: name }).expect(401);
+    expect(verified.body.errno).toBe(110);
+    for (const path of ['/auth/v1/introspect', '/oauth2/introspect']) {
+      const { body } = await server.request().post(path).send({ token: name }).expect(200);
+      expect(body).toEqual({ active: false });
+    }
+    await post(server, 'oauth/destroy', { token: name }).expect(200);
+    expect((await introspect(token)).active).toBe(true);
+  });
+
   it('is one of several, each with its audience', async () => {
     const resource = [API, audiences.keys];
     const first = await tokenFor(alice, { scope: 'openid keys:read', resource });

@@ -21,7 +21,7 @@ import { makeProvider } from './provider.ts';
 import { audiencesOf } from './resources.ts';
 import { SigningKeysService } from './signing-keys.service.ts';
 import { publicKeys } from './signing-keys.ts';
-import { hashOf } from './token-hash.ts';
+import { hashOf, isOpaque } from './token-hash.ts';
 
 /** For who signed out while a request was under way. */
 export const sessionEnded = () => new Failure('unauthenticated', 'The session has ended.');
@@ -188,6 +188,7 @@ export class AuthorityService implements OnModuleDestroy {
    * brought along ends, too, when no other grant is used in it.
    */
   async endToken(value: string): Promise<void> {
+    if (!isOpaque(value)) return;
     const { AccessToken } = this.provider;
     const access = await AccessToken.find(value);
     if (access) {

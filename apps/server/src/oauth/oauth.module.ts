@@ -31,6 +31,7 @@ import { InteractionController } from './interaction.controller.ts';
 import { LogoutNoticesService } from './logout-notices.service.ts';
 import { PageTokenController } from './page-token.controller.ts';
 import { PageTokensService } from './page-tokens.service.ts';
+import { nothingHere } from './provider-failures.ts';
 import { RefreshTokensService } from './refresh-tokens.service.ts';
 import { ScopedKeyController } from './scoped-key.controller.ts';
 import { SigningKeysService } from './signing-keys.service.ts';
@@ -86,6 +87,7 @@ export class OAuthModule implements OnModuleInit, OnApplicationBootstrap {
     await this.authority.start();
     const fastify = this.adapters.httpAdapter.getInstance<FastifyInstance>();
     const handler = (request: FastifyRequest, reply: FastifyReply) => {
+      if (!SPELLED.test(request.raw.url ?? '')) throw nothingHere;
       reply.hijack();
       this.authority.handle(request.raw, reply.raw);
     };
@@ -142,6 +144,12 @@ export class OAuthModule implements OnModuleInit, OnApplicationBootstrap {
       );
   }
 }
+
+/**
+ * oidc-provider takes capitals, and a slash at the end, for the same address: what is counted and added
+ * here would not be.
+ */
+const SPELLED = /^\/(?:oauth2\/[a-z_]+(?:\/[\w-]+)?|\.well-known\/[a-z-]+)(?:\?|$)/;
 
 /** Where OAuth allows forms (RFC 6749 §4.1.3); nothing there goes by a cookie. */
 const TAKES_FORMS = /^\/(?:auth\/v1\/oauth|oauth\/v1)\/(?:token|destroy)$/;

@@ -5,7 +5,8 @@ import { asFailure } from '../platform/failure.filter.ts';
 import { problem } from '../platform/problem.ts';
 import { oauthError } from './oauth-error.ts';
 
-const nothingHere = new Failure('not-found', 'There is nothing at this address.');
+/** For addresses of the authority that it does not know. */
+export const nothingHere = new Failure('not-found', 'There is nothing at this address.');
 
 /** Answers, in our words, what oidc-provider leaves unanswered or calls an error of its own. */
 export function answerFailures(provider: Provider, logger: Logger): void {

@@ -3,7 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { Failure, type IntrospectedToken, scopesIn, type VerifiedToken } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
-import { hashOf } from './token-hash.ts';
+import { hashOf, isOpaque } from './token-hash.ts';
 
 interface Row {
   id: string;
@@ -64,6 +64,7 @@ export class TokenFactsService {
   }
 
   private async find(token: string): Promise<Row | undefined> {
+    if (!isOpaque(token)) return undefined;
     const [row] = await this.db.query<Row[]>(
       `SELECT t.id, t.model, t.payload, t.expires_at AS "expiresAt", t.used_at AS "usedAt",
               p.changed_at AS "profileChangedAt"

@@ -6,3 +6,9 @@ import { createHash } from 'node:crypto';
  */
 export const hashOf = (token: string): string =>
   createHash('sha256').update(token).digest('base64url');
+
+/**
+ * Whether this may be a token that is shown as it is. The row of a JWT is found by a name that is not:
+ * its `jti` is no secret.
+ */
+export const isOpaque = (token: string): boolean => /^[\w-]+$/.test(token);
