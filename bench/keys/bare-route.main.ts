@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createPublicKey, randomUUID, verify } from 'node:crypto';
 import Fastify from 'fastify';
 import pg from 'pg';
 import { Config } from '../../apps/server/src/platform/config.ts';
@@ -34,12 +34,10 @@ server.get('/insert', async () => {
 /** A compact JWS, and the key of its signer in its header. */
 server.put<{ Body: { skl: string } }>('/signed', async ({ body }) => {
   const [header = '', payload = '', signature = ''] = body.skl.split('.');
-  const { jwk } = JSON.parse(Buffer.from(header, 'base64url').toString()) as { jwk: { x: string } };
-  const raw = Buffer.from(jwk.x, 'base64url');
-  const key = await crypto.subtle.importKey('raw', raw, 'Ed25519', false, ['verify']);
+  const { jwk } = JSON.parse(Buffer.from(header, 'base64url').toString()) as { jwk: JsonWebKey };
+  const key = createPublicKey({ key: { ...jwk }, format: 'jwk' });
   const signed = Buffer.from(`${header}.${payload}`);
-  const bytes = Buffer.from(signature, 'base64url');
-  const isSigned = await crypto.subtle.verify('Ed25519', key, bytes, signed);
+  const isSigned = verify(null, signed, key, Buffer.from(signature, 'base64url'));
   await insert(randomUUID(), body.skl);
   return { isSigned };
 });

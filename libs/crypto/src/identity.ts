@@ -103,8 +103,12 @@ function isFullOrder(bytes: Uint8Array): boolean {
   return isCanonical(y) && !SMALL_ORDER.has(toHex(y));
 }
 
-/** @throws TypeError when the JWK is not exactly an Ed25519 public key of full order */
-function readIdentityJwk(value: unknown): IdentityJwk {
+/**
+ * Reads the public half of an identity.
+ *
+ * @throws TypeError or RangeError when it is not exactly an Ed25519 public key of full order
+ */
+export function readIdentityJwk(value: unknown): IdentityJwk {
   if (!isObject(value)) throw new TypeError('The key is not a JWK.');
   const { kty, crv, x } = value;
   if (kty !== 'OKP' || crv !== 'Ed25519' || typeof x !== 'string' || 'd' in value) {

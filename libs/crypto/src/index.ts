@@ -80,6 +80,7 @@ export {
 } from './keys-jwe.ts';
 export {
   deriveIdentity,
+  readIdentityJwk,
   readSigner,
   verifySigned,
   type Identity,

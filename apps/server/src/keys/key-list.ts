@@ -42,8 +42,8 @@ export type Wrapped = Readonly<Record<string, string>>;
  * @throws Failure `invalid-key-list` with the reason
  * @see docs/protocol/keys.md, "What the server checks"
  */
-export async function openKeyList(skl: string, place: Place): Promise<SignedList> {
-  const { signed, payload, signer } = await openSigned(
+export function openKeyList(skl: string, place: Place): SignedList {
+  const { signed, payload, signer } = openSigned(
     skl,
     { typ: KEY_LIST_TYPE, schema: KeyList, what: 'a key list', code: 'invalid-key-list' },
     place,

@@ -22,6 +22,7 @@ import type { BudgetName } from '../platform/budgets.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
 import { isMeant } from '../platform/etags.ts';
+import { runNamed } from '../platform/named-statement.ts';
 import { SettingsService } from '../platform/settings.service.ts';
 import { beside, etagOf, type Tagged } from './etag.ts';
 import {
@@ -63,14 +64,15 @@ export class KeysService {
    */
   async publishFirst(caller: Grant, { skl, wrapped }: PublishKeys): Promise<Tagged<PublicKeys>> {
     const { uid, clientId } = caller;
-    const { list } = await openKeyList(skl, await this.placeOf(caller));
+    const { list } = openKeyList(skl, await this.placeOf(caller));
     if (list.ver !== 1) throw new Failure('invalid-key-list', 'The first list has version 1.');
     const kept = JSON.stringify(checkWrapped(list, wrapped));
     const etag = etagOf(1, skl);
     // The primary key decides a race between two devices; a look beforehand could not.
-    const rows = await this.db.query<unknown[]>(FIRST, [
-      ...[uid, clientId, 1, etag, skl, kept, this.clock.now()],
-    ]);
+    const rows = await runNamed(this.db, {
+      ...{ name: 'key-list-first', text: FIRST },
+      values: [uid, clientId, 1, etag, skl, kept, this.clock.now()],
+    });
     if (rows.length === 0) {
       throw new Failure('precondition-failed', 'The user has published keys in this app already.');
     }
@@ -90,7 +92,7 @@ export class KeysService {
     ifMatch: string,
   ): Promise<Tagged<PublicKeys>> {
     const { uid, clientId } = caller;
-    const next = await openKeyList(skl, await this.placeOf(caller));
+    const next = openKeyList(skl, await this.placeOf(caller));
     const old = await this.standing(uid, clientId);
     if (!old || !isMeant(ifMatch, old.etag)) throw replaced();
     const revoked = (old.revocations ?? []).map(({ kid }) => kid);
@@ -100,9 +102,10 @@ export class KeysService {
     await this.expectLeisure(uid, clientId);
     const { ver } = next.list;
     const etag = etagOf(ver, skl);
-    const rows = await this.db.query<unknown[]>(NEXT, [
-      ...[uid, clientId, ver, etag, skl, kept, this.clock.now(), old.etag],
-    ]);
+    const rows = await runNamed(this.db, {
+      ...{ name: 'key-list-next', text: NEXT },
+      values: [uid, clientId, ver, etag, skl, kept, this.clock.now(), old.etag],
+    });
     if (rows.length === 0) throw replaced();
     return { body: { uid, skl }, etag };
   }
@@ -139,7 +142,7 @@ export class KeysService {
    */
   async change(caller: Grant, { settings }: ChangeKeySettings): Promise<KeySettingsNow> {
     const { uid, clientId } = caller;
-    const { payload, signer } = await openSigned(
+    const { payload, signer } = openSigned(
       settings,
       {
         ...{ typ: KEY_SETTINGS_TYPE, schema: KeySettings },
@@ -218,12 +221,9 @@ export class KeysService {
   }
 
   private async standing(uid: string, clientId: string): Promise<Standing | undefined> {
-    const [row] = await this.db.query<Standing[]>(
-      `SELECT m.ver, m.etag, m.revocations, m.discoverable, l.skl, l.wrapped
-         FROM key_member m JOIN key_list l USING (uid, client_id, ver)
-        WHERE m.uid = $1 AND m.client_id = $2`,
-      [uid, clientId],
-    );
+    const [row] = await runNamed<Standing>(this.db, {
+      ...{ name: 'key-list-standing', text: STANDING, values: [uid, clientId] },
+    });
     return row;
   }
 
@@ -275,6 +275,11 @@ const NOBODYS = {
 
 const absent = () => new Failure('not-found', 'There are no such keys in this app.');
 const replaced = () => new Failure('precondition-failed', 'Another list stands.');
+
+const STANDING = `
+  SELECT m.ver, m.etag, m.revocations, m.discoverable, l.skl, l.wrapped
+    FROM key_member m JOIN key_list l USING (uid, client_id, ver)
+   WHERE m.uid = $1 AND m.client_id = $2`;
 
 const FIRST = `
   WITH one AS (

@@ -62,7 +62,7 @@ export class PackagesService implements OnApplicationBootstrap, OnModuleDestroy 
   async publish(caller: Grant, texts: readonly string[]): Promise<PackagesNow> {
     const identity = await this.keys.signerOf(caller);
     const place = await this.keys.placeOf(caller);
-    const packages = await Promise.all(texts.map((text) => open(text, place, identity)));
+    const packages = texts.map((text) => open(text, place, identity));
     if (packages.filter(({ last }) => last).length > 1) {
       throw refuse('There is one last resort at most.');
     }
@@ -159,8 +159,8 @@ export class PackagesService implements OnApplicationBootstrap, OnModuleDestroy 
 
 const refuse = (why: string, cause?: unknown) => new Failure('invalid-package', why, { cause });
 
-async function open(text: string, place: Place, identity: string): Promise<KeyPackage> {
-  const { signed, payload, signer } = await openSigned(
+function open(text: string, place: Place, identity: string): KeyPackage {
+  const { signed, payload, signer } = openSigned(
     text,
     { typ: KEY_PACKAGE_TYPE, schema: KeyPackage, what: 'a key package', code: 'invalid-package' },
     place,
