@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import { KEY_SETTINGS_TYPE, type LookedUp } from '#lib/protocol';
 import { DeletionsService } from '../../apps/server/src/deletion/deletions.service.ts';
 import { caller, type TestCaller } from '../support/caller.ts';
@@ -213,9 +214,24 @@ describe('budgets', () => {
 
 it('writes no address into a URL, a log or a table of look-ups', async () => {
   await start();
-  await discover(bob, ['secret-friend@example.org']);
-  const tables = await server.db.query<object[]>(`SELECT * FROM key_contact`);
-  expect(JSON.stringify(tables)).not.toContain('secret-friend');
+  const lines: string[] = [];
+  const write = (...words: unknown[]) => void lines.push(JSON.stringify(words));
+  Logger.overrideLogger({
+    ...{ log: write, error: write, warn: write, debug: write, verbose: write, fatal: write },
+  });
+  try {
+    const known = alice.who.email;
+    await discover(bob, ['secret-friend@example.org', known]);
+    await discover(bob, ['secret-friend@example.org', 'not an address']); // refused
+    const log = lines.join('\n');
+    expect(log.split('/keys/v1/discoveries')).toHaveLength(3);
+    const tables = await server.db.query<object[]>(`SELECT * FROM key_contact`);
+    for (const address of ['secret-friend', known]) {
+      for (const text of [log, JSON.stringify(tables)]) expect(text).not.toContain(address);
+    }
+  } finally {
+    Logger.overrideLogger(false);
+  }
 });
 
 it('forgets all of it with the account', async () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { In, IsNull, Not, Repository } from 'typeorm';
+import { IsNull, Not, Repository } from 'typeorm';
 import {
   type AccountSettings,
   type CreateAccount,
@@ -147,18 +147,6 @@ export class AccountsService {
     return this.accounts.existsBy(
       'uid' in by ? { uid: by.uid } : { normalEmail: by.email.toLowerCase() },
     );
-  }
-
-  /** The uids of the verified accounts among these addresses, by the address in lower case. */
-  async findVerified(emails: readonly string[]): Promise<Map<string, string>> {
-    const accounts = await this.accounts.find({
-      select: { uid: true, normalEmail: true },
-      where: {
-        normalEmail: In(emails.map((email) => email.toLowerCase())),
-        verifiedAt: Not(IsNull()),
-      },
-    });
-    return new Map(accounts.map(({ uid, normalEmail }) => [normalEmail, uid]));
   }
 
   /** The account that verified this address; undefined when there is none. */
