@@ -62,13 +62,14 @@ export class TestServer {
   }
 
   /** Another process on the same database, of the same public address, with a clock of its own. */
-  async another(): Promise<TestServer> {
+  async another(environment: Record<string, string> = {}): Promise<TestServer> {
     const config = Config.from({
       PORT: String(await freePort()),
       DATA_DIR: await mkdtemp(join(tmpdir(), 'lockstep-test-')),
       DATABASE_URL: this.config.databaseUrl,
       PUBLIC_URL: this.config.publicUrl.href,
       BUDGETS: ROOMY,
+      ...environment,
     });
     const clock = new TestClock();
     const parts = { config, clock, database: database(config.databaseUrl ?? '', this) };

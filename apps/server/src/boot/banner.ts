@@ -96,7 +96,7 @@ function limitsInWords({ limits }: Config): string[] {
     `Storage 1.1: a record up to ${size(limits.legacyPayloadBytesMax)}, ${size(limits.legacyPostBytesMax)} per upload`,
     `${size(limits.bodyBytesMax)} per request to any other API`,
     `storage tokens live ${time(limits.storageTokenSeconds)}, clocks may differ by ${time(limits.hawkSkewSeconds)}`,
-    `${limits.scryptConcurrency} password checks at a time`,
+    `${limits.scryptConcurrency} password checks at a time; a password and a second factor count as just given for ${time(limits.stepUpSeconds)}`,
     `pairing: ${limits.pairingChannelsMax} channels of ${time(limits.pairingChannelSeconds)}, ${limits.pairingExchangesMax} messages up to ${size(limits.pairingMessageBytesMax)} in each; ${time(limits.pairingIdleSeconds)} of silence`,
     `budgets: ${budgetsInWords(limits.budgets, time)}`,
   ];

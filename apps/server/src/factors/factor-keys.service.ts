@@ -1,5 +1,8 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
+import { Failure } from '#lib/protocol';
 import { Config } from '../platform/config.ts';
 import { SettingsService } from '../platform/settings.service.ts';
 
@@ -11,11 +14,23 @@ const TAG_BYTES = 16;
  * are not in the database, and a copy of it alone reveals neither; without, they are a row of it.
  */
 @Injectable()
-export class FactorKeysService {
+export class FactorKeysService implements OnApplicationBootstrap {
+  private readonly logger = new Logger('factors');
+  private isLossTold = false;
+
   constructor(
+    @InjectDataSource() private readonly db: DataSource,
     private readonly config: Config,
     private readonly settings: SettingsService,
   ) {}
+
+  /** Tells the operator at once, not when the first person cannot sign in. */
+  async onApplicationBootstrap(): Promise<void> {
+    const [newest] = await this.db.query<{ uid: string; secret: Buffer }[]>(
+      `SELECT uid, secret FROM totp ORDER BY created_at DESC LIMIT 1`,
+    );
+    if (newest && !(await this.tryToOpen(newest.uid, newest.secret))) this.tellLoss();
+  }
 
   /** Encrypts for one account: IV, ciphertext, tag. */
   async seal(uid: string, plain: Uint8Array): Promise<Buffer> {
@@ -25,8 +40,18 @@ export class FactorKeysService {
     return Buffer.concat([iv, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
   }
 
-  /** @throws Error when no key that is known opens it, as after the operator lost FACTORS_SECRET */
+  /** @throws Failure `unavailable` when no key that is known opens it: the operator lost FACTORS_SECRET */
   async open(uid: string, sealed: Buffer): Promise<Buffer> {
+    const opened = await this.tryToOpen(uid, sealed);
+    if (opened) return opened;
+    this.tellLoss();
+    throw new Failure(
+      'unavailable',
+      'The server has lost the key to its authenticators’ secrets. Tell whoever runs it.',
+    );
+  }
+
+  private async tryToOpen(uid: string, sealed: Buffer): Promise<Buffer | undefined> {
     const iv = sealed.subarray(0, IV_BYTES);
     const body = sealed.subarray(IV_BYTES, -TAG_BYTES);
     for (const key of await this.keys('seal')) {
@@ -38,9 +63,17 @@ export class FactorKeysService {
         continue;
       }
     }
-    throw new Error(
-      'A secret of an authenticator is under a key that FACTORS_SECRET does not name',
-    );
+    return undefined;
+  }
+
+  /** Once in a process: it stays so until another one has the secret. */
+  private tellLoss(): void {
+    if (this.isLossTold) return;
+    this.isLossTold = true;
+    this.logger.error({
+      event: 'factors-secret-lost',
+      reason: 'Secrets of authenticators are under a key that FACTORS_SECRET does not name',
+    });
   }
 
   /** What a code is known by: under the newest key first, and under each older one. */

@@ -34,7 +34,7 @@ const errors: Readonly<Record<string, string>> = {
   'errno-164': 'This needs the password once more.',
   'errno-162': 'The server does not know this app.',
   'errno-163': 'This app asks for more than it may have.',
-  'errno-201': 'The server is busy. Try again in a moment.',
+  'errno-201': 'The server cannot do this now. Try again in a moment, or tell whoever runs it.',
   'errno-202':
     'This server takes no new account of this address without an invitation. If you have one, enter its code.',
   unknown_user_code: 'No device shows this code, or it is too old. Look at the device once more.',
@@ -258,6 +258,7 @@ export const en = {
         'session.ended': 'A session ended',
         'app.connected': 'An app was let in, or may do more',
         'app.revoked': 'The access of an app was revoked',
+        'app.key_rotated': 'The key of an app was replaced, and its devices were signed out',
       } satisfies Record<SecurityEventName, string>,
     },
     leave: {
