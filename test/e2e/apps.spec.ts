@@ -403,6 +403,8 @@ describe('what is registered', () => {
     const resources = ['https://api.wren.example'];
     const { app } = await register({ resources });
     expect((await refused({ resources }, other))[0]).toBe(409);
+    // An API that compares addresses, and not letters, would take it for its own.
+    expect((await refused({ resources: ['https://api.wren.example/'] }, other))[0]).toBe(409);
     const { app: mine } = await register({}, other);
     const change = call('put', `/${mine.client_id}`, other).send(fields({ resources }));
     await change.expect(409);

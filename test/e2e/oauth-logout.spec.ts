@@ -125,6 +125,27 @@ describe('an app that wants to hear of sign-outs', () => {
     expect(await waiting()).toEqual([]);
   });
 
+  it('does not wait behind the retries of one that never answers', async () => {
+    listener.answer = (reply) => reply.writeHead(500).end();
+    const [deaf, app] = [await addListening(), await addListening()];
+    await server.db.query(
+      `INSERT INTO logout_notice (client_id, sub, created_at, next_try_at, tries)
+       SELECT CASE n WHEN 40 THEN $1 ELSE $2 END, 'somebody', now(),
+              now() - CASE n WHEN 40 THEN interval '1 second' ELSE interval '1 hour' END,
+              CASE n WHEN 40 THEN 0 ELSE 9 END
+         FROM generate_series(1, 40) n`,
+      [app.clientId, deaf.clientId],
+    );
+    await work();
+    const heard: unknown[] = [];
+    for (let n = 0; n < 40; n++) {
+      const form = new URLSearchParams((await listener.next()).body.toString());
+      heard.push(decodeJwt(form.get('logout_token') ?? '').aud);
+    }
+    expect(heard.indexOf(app.clientId)).toBeLessThan(10);
+    await server.db.query(`DELETE FROM logout_notice`);
+  });
+
   it('is given up after a day', async () => {
     const app = await addListening();
     const alice = await signUp(server);

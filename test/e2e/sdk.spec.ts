@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -103,6 +105,14 @@ describe('An app of somebody else', () => {
   });
 });
 
+/** What a request is answered with that names its target as it is told. */
+async function statusOf(origin: string, path: string): Promise<number> {
+  const asked = request(origin, { path, method: 'GET' }).end();
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  answer.resume();
+  return answer.statusCode ?? 0;
+}
+
 describe('A native app', () => {
   it('is come back to on a port of this computer, whatever else is asked there', async () => {
     const seen: number[] = [];
@@ -111,12 +121,16 @@ describe('A native app', () => {
       for (const path of ['/', '/callback?code=x&state=y', '/callback']) {
         seen.push((await fetch(origin + path)).status);
       }
+      // What is no address: of another program, as no browser would ask for it.
+      for (const target of ['*', 'http://evil.example/callback', '//[']) {
+        seen.push(await statusOf(origin, target));
+      }
       const page = await fetch(await letIn(url));
       seen.push(page.status);
       expect(await page.text()).toContain('can be closed');
       expect(page.headers.get('referrer-policy')).toBe('no-referrer');
     });
-    expect([app.uid, seen]).toEqual([alice.uid, [404, 404, 404, 200]]);
+    expect([app.uid, seen]).toEqual([alice.uid, [404, 404, 404, 404, 404, 404, 200]]);
   });
 
   it('waits no longer than it is told to', async () => {

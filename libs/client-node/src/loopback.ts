@@ -48,8 +48,10 @@ function answerTo(
       failed(new ClientError('aborted', 0, 'The sign-in was called off.'));
     });
     listener.on('request', (request: IncomingMessage, response: ServerResponse) => {
-      const url = origin + (request.url ?? '/');
-      const isAnswer = request.method === 'GET' && new URL(url).pathname === PATH;
+      const target = request.url ?? '';
+      const url = origin + target;
+      // Another program may ask for what is no path, and the whole no address.
+      const isAnswer = request.method === 'GET' && target.split('?')[0] === PATH;
       // Any page can send a browser here: what nobody waits for ends nothing.
       if (!isAnswer || !lockstep.expects(url)) {
         response.writeHead(404, HEADERS).end('Nothing is here.\n');

@@ -322,7 +322,7 @@ export class AppsService implements OnModuleInit {
       throw new Failure('conflict', 'client_name: Another app looks the same.');
     }
     const resource = resources.find((one) =>
-      others.some((other) => other.resources?.includes(one)),
+      others.some((other) => other.resources?.some((two) => bare(two) === bare(one))),
     );
     if (resource !== undefined) {
       throw new Failure('conflict', `resources: ${resource} is another developer’s.`);
@@ -359,6 +359,9 @@ export class AppsService implements OnModuleInit {
  */
 const takeTurns = (tx: EntityManager) =>
   tx.query(`SELECT pg_advisory_xact_lock(hashtext('lockstep:apps'))`);
+
+/** With or without a slash at the end, an API may take it for the same. */
+const bare = (uri: string) => uri.replace(/\/$/, '');
 
 interface Other {
   id: string;

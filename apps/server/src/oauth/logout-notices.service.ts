@@ -66,13 +66,16 @@ export class LogoutNoticesService implements OnApplicationBootstrap, OnModuleDes
     }
   }
 
-  /** The pause is written down before, so that no other process sends the same meanwhile. */
+  /**
+   * The pause is written down before, so that no other process sends the same meanwhile. What was not
+   * tried yet comes first: whose app never answers holds up none.
+   */
   private async claim(): Promise<Notice[]> {
     const [rows] = await this.db.query<[Notice[], number]>(
       `UPDATE logout_notice SET tries = tries + 1,
               next_try_at = $1::timestamptz + least($3, $2 * 2 ^ tries) * interval '1 second'
         WHERE id IN (SELECT id FROM logout_notice WHERE next_try_at <= $1
-                      ORDER BY next_try_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+                      ORDER BY tries, next_try_at LIMIT $4 FOR UPDATE SKIP LOCKED)
         RETURNING id, client_id AS "clientId", sub, sid, tries, created_at AS "createdAt"`,
       [this.clock.now(), FIRST_WAIT_SECONDS, WAIT_SECONDS_MAX, AT_ONCE],
     );
