@@ -44,8 +44,13 @@ const device = (profile: string, { password } = alice) =>
 
 it('compares numbers, remembers that on the other device, and refuses wrong ones', async () => {
   const { number } = await device('bob').json<{ number: string }>('keys', 'verify', alice.email);
-  const wrong = await device('alice').run('keys', 'verify', bob.email, '--number', `0${number}`);
+  const other = number.slice(1) + number.slice(0, 1);
+  const wrong = await device('alice').run('keys', 'verify', bob.email, '--number', other);
   expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('differ')]);
+  const cut = await device('alice').run('keys', 'verify', bob.email, '--number', number.slice(1));
+  expect([cut.code, cut.stderr]).toEqual([2, expect.stringContaining('60 digits')]);
+  const nobody = await device('alice').run('keys', 'verify', 'bob');
+  expect([nobody.code, nobody.stderr]).toEqual([2, expect.stringContaining('neither')]);
   const right = await device('alice').run('keys', 'verify', bob.email, '--number', number);
   expect([right.code, right.stdout]).toEqual([0, `${bob.email} was compared.\n`]);
   const there = await device('alice-phone').run('keys', 'verify', bob.email);
@@ -64,12 +69,19 @@ it('rotates, revokes by what was printed, replaces, and says so in history and a
   const token = tokens.find(({ kid }) => kid === rotated.keys[0]?.kid)?.token ?? '';
   const paper = await device('bob').run('keys', 'print-revocation');
   expect(paper.stdout.replaceAll('\n', '')).toContain(token);
+  expect(paper.stdout).toContain(`--url ${server.url} `);
   const typed = token.toLowerCase().replaceAll('-', ' ');
   expect((await device('nobody').run('keys', 'revoke', '--token', typed)).code).toBe(0);
   const spoilt = await device('nobody').run('keys', 'revoke', '--token', token.slice(1));
   expect([spoilt.code, spoilt.stderr]).toEqual([1, expect.stringContaining('mistake')]);
   const after = await device('bob').json<Shown>('keys', 'show');
   expect(after.keys[0]?.state).toBe('revoked by token');
+  const second = tokens.find(({ kid }) => kid === rotated.keys[1]?.kid)?.token ?? '';
+  expect((await device('nobody').run('keys', 'revoke', '--token', second)).code).toBe(0);
+  const without = await device('alice').json<{ isSound: boolean }>('keys', 'audit');
+  expect([without.isSound, JSON.stringify(without)]).toEqual([
+    ...[true, expect.stringContaining('revoked the key')],
+  ]);
   const replaced = await device('bob').json<Shown>('keys', 'revoke', '--why', 'lost');
   expect(replaced.keys.filter(({ state }) => state === 'active')).toHaveLength(2);
   const unknown = await device('bob').run('keys', 'revoke', 'nothing');

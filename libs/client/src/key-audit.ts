@@ -57,7 +57,7 @@ export async function auditKeys(
   await check('your key list', async () => {
     const { list, revoked } = await keys.refresh();
     const beside = revoked.length > 0 ? `, ${revoked.length} of them revoked by token` : '';
-    return `version ${list.ver}, signed by the identity that your own key gives, ${list.keys.length} keys${beside}`;
+    return `version ${list.ver}, signed by the identity that your own key gives, ${counted(list.keys.length, 'key')}${beside}`;
   });
   await check('your private keys', async () => {
     const own = await keys.own();
@@ -72,7 +72,7 @@ export async function auditKeys(
     }
     const resets = entries.filter(({ step }) => step === 'reset').length;
     const words = resets === 0 ? 'no reset' : `${resets} of them a reset`;
-    return `${entries.length} lists, each following the one before, ${words}`;
+    return `${counted(entries.length, 'list')}, each following the one before, ${words}`;
   });
   if (pins.trouble) {
     await check('people your devices have met', async () => {
@@ -81,16 +81,21 @@ export async function auditKeys(
       return 'remembered alike by your devices, in a record that the server cannot read';
     });
   }
-  for (const { uid } of await keys.contacts.known()) {
-    await check(uid, async () => {
+  for (const { uid, name } of await keys.contacts.known()) {
+    await check(name === undefined ? uid : `${name} (${uid})`, async () => {
       const contact = await keys.contacts.lookUp(uid).catch((error: unknown) => {
         if (error instanceof ClientError && error.status === 404) return undefined;
+        // Signed by the identity that was met: no lie, and nothing to send to.
+        if (error instanceof IntegrityError && error.code === 'KEY_REVOKED') return 'revoked';
         throw error;
       });
       if (!contact) return 'not to be found any more: hidden, deleted or withheld';
+      if (contact === 'revoked') return 'revoked the key, and has published no other yet';
       const how = contact.isChecked ? 'compared with its owner' : 'not compared with its owner';
       return `version ${contact.version}, the identity that was met, ${how}`;
     });
   }
   return { checks, isSound: checks.every(({ error }) => error === undefined) };
 }
+
+const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`;

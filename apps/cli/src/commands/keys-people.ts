@@ -25,10 +25,13 @@ export const find = withExamples(
 });
 
 const UID = /^[0-9a-f]{32}$/;
+/** The digits, or what a camera read. */
+const SAFETY = /^(?:\d{60}|LOCKSTEP1:.*)$/i;
 
 /** @throws Refused when nobody has this address */
 async function uidOf(device: Device, who: string): Promise<string> {
   if (UID.test(who)) return who;
+  if (!who.includes('@')) throw new Refused(`${who} is neither an address nor a uid.`, 2);
   const contact = (await device.keys.discover([who])).get(who);
   if (!contact) throw new Refused(`Nobody uses this app at ${who}.`);
   return contact.uid;
@@ -53,6 +56,9 @@ export const verify = withExamples(
   ],
 ).action(async (who: string, _: unknown, command: Command) => {
   const options = command.optsWithGlobals<Verify>();
+  if (options.number !== undefined && !SAFETY.test(options.number.replaceAll(/\s/g, ''))) {
+    throw new Refused('A safety number has 60 digits: it was not copied whole.', 2);
+  }
   const device = await Device.open(options);
   const { contacts } = device.keys;
   const uid = await uidOf(device, who);
@@ -65,7 +71,9 @@ export const verify = withExamples(
   const isNow = isChecked || said !== undefined;
   const words = [
     ...(said === undefined ? [spaced(number), ...qrLines(code)] : []),
-    isNow ? `${who} was compared.` : `${who} was not compared yet.`,
+    isNow
+      ? `${who} was compared.`
+      : `${who} was not compared yet. If the other side has the same: --number "<60 digits>"`,
   ];
   tell(options, { uid, number, code, isChecked: isNow }, words);
 });
@@ -98,14 +106,17 @@ export const watch = withExamples(
 ).action(async (_: unknown, command: Command) => {
   const options = command.optsWithGlobals<Common & { since?: string }>();
   const device = await Device.open(options);
-  const uids = (await device.keys.contacts.known()).map(({ uid }) => uid).slice(0, 500);
+  const known = (await device.keys.contacts.known()).slice(0, 500);
+  const uids = known.map(({ uid }) => uid);
   if (uids.length === 0) throw new Refused('You have met nobody yet: lockstep keys find ADDRESS');
   const { changed, refused, cursor } = await device.keys.changes(uids, options.since);
   const people = changed.map(({ uid, version, isChecked }) => ({ uid, version, isChecked }));
   const lies = refused.map(({ uid, error }) => ({ uid, code: error.code, reason: error.message }));
+  const names = new Map(known.map(({ uid, name }) => [uid, name]));
+  const called = (uid: string) => [uid, names.get(uid)].filter(Boolean).join('  ');
   tell(options, { changed: people, refused: lies, cursor }, [
-    ...people.map(({ uid, version }) => `${uid}  version ${version}`),
-    ...lies.map(({ uid, reason }) => `${uid}  REFUSED  ${reason}`),
+    ...people.map(({ uid, version }) => `${called(uid)}  version ${version}`),
+    ...lies.map(({ uid, reason }) => `${called(uid)}  REFUSED  ${reason}`),
     `since ${cursor}`,
   ]);
   if (lies.length > 0) process.exitCode = 4;
