@@ -132,6 +132,21 @@ describe('a developer', () => {
     await tryKeys(token).expect(401);
   });
 
+  it('is not let in again unasked with a scope that was taken away and given back', async () => {
+    const { app } = await register(NATIVE);
+    await letIn(app.client_id);
+    // Its tokens have ended, the grant has not.
+    await server.db.query(`DELETE FROM oidc WHERE model <> 'Grant' AND payload->>'clientId' = $1`, [
+      app.client_id,
+    ]);
+    const less = { ...NATIVE, scope: 'openid offline_access storage' };
+    await call('put', `/${app.client_id}`, developer).send(fields(less)).expect(200);
+    await call('put', `/${app.client_id}`, developer).send(fields(NATIVE)).expect(200);
+    const left = `SELECT scopes, (SELECT count(*)::int FROM oidc WHERE client_id = $1) AS grants
+                    FROM consent WHERE client_id = $1`;
+    expect(await server.db.query(left, [app.client_id])).toEqual([{ scopes: [], grants: 0 }]);
+  });
+
   it('gets a secret once, and a new one with a day for the change', async () => {
     const method = 'client_secret_basic';
     const made = await register({ token_endpoint_auth_method: method });

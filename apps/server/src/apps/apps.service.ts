@@ -245,16 +245,18 @@ export class AppsService implements OnModuleInit {
   /**
    * Ends grants of an app, with the sessions that they brought along.
    *
-   * @param scopes - only those under which a token has one of these
+   * @param scopes - only those that have one of these; people are asked for it anew, should it come back
    */
   private async endGrants(tx: EntityManager, id: string, scopes?: string[]): Promise<void> {
     if (scopes?.length === 0) return;
     await tx.query(
       `WITH gone AS (
-         DELETE FROM oidc g WHERE g.client_id = $1 AND ($2::text[] IS NULL OR EXISTS (
-           SELECT FROM oidc t WHERE t.grant_id = g.grant_key
-             AND string_to_array(t.payload->>'scope', ' ') && $2))
-         RETURNING session_id, owns_session)
+         DELETE FROM oidc WHERE client_id = $1 AND ($2::text[] IS NULL
+             OR string_to_array(payload#>>'{openid,scope}', ' ') && $2)
+         RETURNING session_id, owns_session),
+       forgotten AS (
+         UPDATE consent SET scopes = ARRAY(SELECT unnest(scopes) EXCEPT SELECT unnest($2))
+          WHERE client_id = $1 AND scopes && $2)
        DELETE FROM session USING gone WHERE session.id = gone.session_id AND gone.owns_session`,
       [id, scopes ?? null],
     );
