@@ -4,12 +4,19 @@
  * `npm run mutants -- keys`, which takes the checks out one by one (keys.mutants.json).
  */
 import {
+  Account,
+  App,
+  authorize,
+  checkOwn,
   ClientError,
   type Contact,
   IntegrityError,
   Keys,
   type KeysOptions,
+  type LostDevice,
   MemoryPinStore,
+  replaceAppKey,
+  Server,
 } from '#lib/client';
 import {
   concat,
@@ -41,9 +48,10 @@ import {
   KEY_LIST_TYPE,
   type KeyList,
   type OwnKeys,
+  type ScopedKeyData,
   type ScopedKeyDataByScope,
 } from '#lib/protocol';
-import type { Device } from '../../apps/demo/src/person.ts';
+import { DEMO_APP, Device } from '../../apps/demo/src/person.ts';
 import { post } from '../support/account-api.ts';
 import { forget, stretch, typedBearer } from '../support/passwords.ts';
 import { TestServer } from '../support/test-server.ts';
@@ -374,53 +382,145 @@ describe('T17: the password is lost, with a recovery key', () => {
   });
 });
 
-/** The app of somebody whose key was rotated: the proxy stands in for the account server. */
-async function rotatedDevice(who: Victim): Promise<Device> {
-  who.liar.alter(
-    'POST',
-    /\/account\/scoped-key-data$/,
-    ({ app_key: truth }: ScopedKeyDataByScope) => ({
-      app_key: {
-        ...truth,
-        keyRotationSecret: 'a'.repeat(64),
-        keyRotationTimestamp: (truth?.keyRotationTimestamp ?? 0) + 5000,
-      },
-    }),
-  );
-  const device = await signInAgain(who, server);
-  who.liar.repent();
-  return device;
+/** Loses a device of this person; another one, with the password alone, locks it out. */
+async function deviceLost(who: Victim, account = signedIn(who), input: Partial<LostDevice> = {}) {
+  const signIn = async (by: Account) => {
+    const started = await App.start(by.server, DEMO_APP);
+    return started.finish((await authorize(by, started.url)).redirect);
+  };
+  const { clientId } = DEMO_APP;
+  const done = await replaceAppKey(await account, { clientId, signIn, ...input });
+  return { ...done, device: new Device(done.app) };
+}
+
+async function signedIn({ person, liar, ahead }: Victim): Promise<Account> {
+  const now = () => Date.now() + ahead.ms;
+  return Account.signIn(await Server.at(server.url, { now, fetch: liar.fetch }), person);
 }
 
 describe('T18: a device is lost', () => {
   it('T18: another kBr takes over, contacts follow, and the stolen one opens old versions alone', async () => {
     const device = anew(alice);
     const before = await device.lookUp(uidOf(bob));
-    const { kBr } = bob.device.app;
-    const rotated = await rotatedDevice(bob);
-    const taken = await rotated.keys.takeOver(kBr);
-    expect(taken.list).toMatchObject({ ver: 2, links: [{ ver: 2, old: before.identity.x }] });
-    expect(taken.list.keys.map(({ st }) => st).sort()).toEqual(['active', 'revoked']);
+    const { number } = await device.contacts.safety(uidOf(bob));
+    expect(await device.contacts.compare(uidOf(bob), number)).toBe(true);
+    const { app } = bob.device;
+    const shared = { typ: 'item', title: 'n', secret: { a: 'b' } } as const;
+    await alice.device.sharing.share(shared, [before]);
+    await bob.device.storage.put('notes', 'one', { text: 'before' });
+    const token = await app.tokens.for('keys');
+
+    const lost = await deviceLost(bob);
+    expect([lost.wasBegun, lost.refused, lost.moved >= 1]).toEqual([false, [], true]);
+    expect(lost.own?.list).toMatchObject({ ver: 2, links: [{ ver: 2, old: before.identity.x }] });
+    expect(lost.own?.list.keys.map(({ st }) => st).sort()).toEqual(['active', 'revoked']);
+    // Contacts follow by themselves; the thief could have signed the link, so it has to be compared again.
     const after = await device.lookUp(uidOf(bob));
-    expect([after.version, after.isNew, after.identity.x === before.identity.x]).toEqual([
-      ...[2, false, false],
-    ]);
-    // What was sent before still opens with the new kBr, and nothing new with the stolen one.
-    expect(taken.keys.has(before.publicJwk.kid)).toBe(true);
-    expect(await codeOf(anew(bob).own())).toBe('KEY_GENERATION_MISMATCH');
-    const shown = await shownTo(bob);
+    expect([after.version, after.isNew, after.isChecked]).toEqual([2, false, false]);
+    expect(after.identity.x).not.toBe(before.identity.x);
+    // What was stored and sent before still opens with the new kBr.
+    expect((await lost.device.storage.get('notes', 'one'))?.value).toEqual({ text: 'before' });
+    const [item] = (await lost.device.sharing.inbox()).items;
+    expect([item?.body, item?.wasRevoked]).toEqual([shared, true]);
+
+    // The stolen tokens open nothing, and the stolen kBr nothing that is there now.
+    const headers = { authorization: `Bearer ${token}` };
+    expect((await fetch(`${server.url}/keys/v1/me`, { headers })).status).toBe(401);
+    expect(await codeOf(anew(bob).own())).toBe('invalid_grant');
+    const shown = await shownTo({ ...bob, device: lost.device });
     for (const text of Object.values(shown.wrapped)) {
       const { protected: header } = JSON.parse(text) as { protected: string };
-      expect(fromUtf8(fromBase64Url(header))).not.toContain(kBr.kid);
+      expect(fromUtf8(fromBase64Url(header))).not.toContain(app.kBr.kid);
     }
+    for (const collection of await lost.device.storage.collections()) {
+      for (const { payload } of (await lost.device.storage.raw(collection)).records) {
+        expect(payload).not.toContain(app.kBr.kid);
+      }
+    }
+    const stolen = { realm: app.server.realm, uid: app.uid, clientId: app.clientId, kBr: app.kBr };
+    await expect(checkOwn(shown, stolen, lost.app.server.seconds())).rejects.toMatchObject({
+      code: 'KEY_GENERATION_MISMATCH',
+    });
+  });
+
+  it('T18: a hand-over that was cut off goes on where it was, and nothing is lost', async () => {
+    const values = Array.from({ length: 120 }, (_, i) => [`n${i}`, { i }] as const);
+    for (const part of [values.slice(0, 60), values.slice(60)]) {
+      await bob.device.storage.post('notes', Object.fromEntries(part));
+    }
+    let moved = 0;
+    const cut = deviceLost(bob, undefined, {
+      onProgress: (progress) => {
+        ({ moved } = progress);
+        if (moved >= 50) throw new Error('cut off');
+      },
+    });
+    await expect(cut).rejects.toThrow('cut off');
+    const { device, ...rest } = await deviceLost(bob);
+    expect([rest.wasBegun, rest.own?.list.ver, rest.moved]).toEqual([true, 2, 120 - moved]);
+    const { records, refused } = await device.storage.records('notes');
+    expect([refused, new Map(records.map(({ id, value }) => [id, value]))]).toEqual([
+      [],
+      new Map(values),
+    ]);
+    // It is over, so the next device that is lost is another beginning.
+    const again = await deviceLost(bob);
+    expect([again.wasBegun, again.own?.list.ver, again.moved]).toEqual([false, 3, 120]);
+  });
+
+  it('T18: of two devices that lock out a third at once, both end with the same key', async () => {
+    await bob.device.storage.put('notes', 'one', { text: 'before' });
+    const ends = await Promise.all([deviceLost(bob), deviceLost(bob)]);
+    expect(ends.map(({ app }) => app.kBr.kid)[0]).toBe(ends[1].app.kBr.kid);
+    expect(ends.map(({ wasBegun }) => wasBegun).sort()).toEqual([false, true]);
+    for (const { device } of ends) {
+      expect((await device.keys.own()).list.ver).toBe(2);
+      expect((await device.storage.get('notes', 'one'))?.value).toEqual({ text: 'before' });
+    }
+  });
+
+  const ROTATE = /\/scoped-key\/rotate$/;
+  const SCOPED = /\/account\/scoped-key-data$/;
+  it.each<[string, (truth: ScopedKeyData) => Partial<ScopedKeyData>]>([
+    ['no new secret', ({ former }) => ({ keyRotationSecret: former?.keyRotationSecret })],
+    ['an earlier time', () => ({ keyRotationTimestamp: 1_000_000 })],
+    ['another secret', () => ({ keyRotationSecret: 'a'.repeat(64) })],
+    [
+      'another former one',
+      ({ former }) => ({ former: former && { ...former, keyRotationSecret: 'b'.repeat(64) } }),
+    ],
+    ['no former one', () => ({ former: undefined })],
+  ])('T18: a server that rotates to %s is KEY_GENERATION_MISMATCH', async (_, lie) => {
+    bob.liar.alter('POST', ROTATE, (truth: ScopedKeyData) => ({ ...truth, ...lie(truth) }));
+    expect(await codeOf(deviceLost(bob))).toBe('KEY_GENERATION_MISMATCH');
+  });
+
+  it('T18: a server that only says that the key was replaced is KEY_GENERATION_MISMATCH', async () => {
+    bob.liar.alter('POST', SCOPED, ({ app_key: truth }: ScopedKeyDataByScope) => ({
+      app_key: {
+        ...truth,
+        former: { keyRotationSecret: 'c'.repeat(64), keyRotationTimestamp: 1_000_000 },
+      },
+    }));
+    expect(await codeOf(deviceLost(bob))).toBe('KEY_GENERATION_MISMATCH');
+  });
+
+  it('T18: a server that gives a replaced key out again is KEY_GENERATION_MISMATCH', async () => {
+    await deviceLost(bob);
+    const first = { keyRotationSecret: '0'.repeat(64) };
+    const lie = (truth: ScopedKeyData) => (truth.former ? { ...truth, ...first } : truth);
+    bob.liar.alter('POST', ROTATE, lie);
+    bob.liar.alter('POST', SCOPED, ({ app_key: truth }: ScopedKeyDataByScope) => ({
+      app_key: truth && lie(truth),
+    }));
+    expect(await codeOf(deviceLost(bob))).toBe('KEY_GENERATION_MISMATCH');
   });
 
   it('T18: whoever missed a version follows the links; a link into the past is KEY_LIST_FORKED', async () => {
     const device = anew(alice);
     await device.lookUp(uidOf(bob));
     const first = bob.device.app.kBr;
-    const rotated = await rotatedDevice(bob);
-    await rotated.keys.takeOver(first);
+    const { device: rotated } = await deviceLost(bob);
     await rotated.keys.rotate();
     expect((await device.lookUp(uidOf(bob))).version).toBe(3);
     const late = anew(alice);

@@ -2,6 +2,7 @@ import {
   type EncryptionAlgorithm,
   type EncryptionPublicJwk,
   deriveIdentity,
+  type Identity,
   type KeyWithId,
   readRevocation,
   signRevocation,
@@ -125,20 +126,30 @@ export class Keys {
    * Takes over the keys of an older kBr, after the key of this app was rotated, as when a device was lost. The
    * old identity hands over to the new one, so that contacts follow; keys in use are revoked and replaced.
    *
+   * When this was done before, by this device or another, nothing changes.
+   *
    * @param old - the kBr before
-   * @throws IntegrityError as `own`, of the old keys
+   * @throws IntegrityError as `own`, of the old keys; `KEY_GENERATION_MISMATCH` when the new kBr is one that was
+   * replaced already, or the list under it does not come from the old one
    */
   async takeOver(old: KeyWithId, why: RevocationReason = 'compromise'): Promise<OwnPair> {
     const place = { ...this.#place, kBr: old };
-    const { answer, etag } = await this.#fetch();
-    const checked = await checkOwn(answer, place, this.#app.server.seconds());
-    const own = await openOwn(checked, answer.wrapped, place);
     const by = await this.#publisher();
-    const input = { why, algorithms: this.#algorithms };
-    await this.#put(await linkedList(by, { own, checked: checked.checked }, input), {
-      'if-match': etag,
-    });
-    return this.refresh();
+    const { answer, etag } = await this.#fetch();
+    const standing = await openKeyList(answer, this.#place, {});
+    if (standing.signer !== by.identity.publicJwk.x) {
+      const checked = await checkOwn(answer, place, this.#app.server.seconds());
+      expectUnused(by.identity, checked.checked);
+      const own = await openOwn(checked, answer.wrapped, place);
+      const input = { why, algorithms: this.#algorithmsFrom(checked.checked) };
+      const next = await linkedList(by, { own, checked: checked.checked }, input);
+      await this.#put(next, { 'if-match': etag }, { isRace: true });
+    }
+    const taken = await this.refresh();
+    const before = (await deriveIdentity(old.k)).publicJwk.x;
+    if (taken.list.links?.some((link) => link.old === before) === true) return taken;
+    const detail = 'The published keys do not come from the key that was replaced.';
+    throw new IntegrityError('KEY_GENERATION_MISMATCH', detail);
   }
 
   /**
@@ -344,6 +355,13 @@ interface OwnState {
   checked: CheckedList;
   etag: string;
   discoverable: KeySettingsNow['discoverable'];
+}
+
+/** A server may give the key of a lost device out again. */
+function expectUnused({ publicJwk }: Identity, { list }: CheckedList): void {
+  if (list.links?.some(({ old }) => old === publicJwk.x) !== true) return;
+  const detail = 'The server gave a key of this app out again that was replaced before.';
+  throw new IntegrityError('KEY_GENERATION_MISMATCH', detail);
 }
 
 const isPrecondition = (error: unknown): boolean =>

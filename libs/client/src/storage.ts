@@ -2,6 +2,8 @@ import {
   CryptoRefusal,
   deriveRecordKey,
   openRecord,
+  type KeyWithId,
+  recordKeyId,
   type RecordPlace,
   sealRecord,
   utf8,
@@ -16,7 +18,10 @@ import type { Ask } from './http.ts';
 /** Records of a collection, and where to go on. */
 export interface Page<T> {
   records: T[];
-  /** The collection's time, seconds with two decimals: pass it as `newer` to get only later changes. */
+  /**
+   * The collection's time when its first page was read, seconds with two decimals: pass it as `newer` to get
+   * only later changes.
+   */
   modified: string;
 }
 
@@ -34,6 +39,7 @@ export interface RefusedRecord {
   error: IntegrityError;
 }
 
+const Collections = z.record(z.string(), z.unknown());
 const Ids = z.array(z.string());
 const Full = z.array(Bso);
 const PAGE_RECORDS = 200;
@@ -50,10 +56,18 @@ const RECORD_COST = 200;
  */
 export class Storage {
   readonly #app: KeyHolder;
+  readonly #former: KeyWithId | undefined;
   #token: Promise<{ token: StorageToken; until: number }> | undefined;
 
-  constructor(app: KeyHolder) {
+  /** @param options - `former`: the kBr before, whose records open, too, while they are put under the new one */
+  constructor(app: KeyHolder, options: { former?: KeyWithId | undefined } = {}) {
     this.#app = app;
+    this.#former = options.former;
+  }
+
+  /** The names of the collections that there are. */
+  async collections(): Promise<string[]> {
+    return Object.keys(await this.#json({ url: '/info/collections' }, Collections, {}));
   }
 
   /** The ids in a collection; empty when there is no such collection. */
@@ -68,15 +82,15 @@ export class Storage {
   ): Promise<Page<Bso>> {
     const records: Bso[] = [];
     let characters = 0;
-    let modified = newer ?? '0.00';
+    let modified: string | undefined;
     for (let offset: string | undefined; ;) {
       const query = { full: 1, sort: 'oldest', limit: PAGE_RECORDS, newer, offset };
       const answer = await this.#answer({ url: `/storage/${collection}`, query }, Full);
-      if (!answer) return { records, modified };
+      if (!answer) return { records, modified: modified ?? newer ?? '0.00' };
       records.push(...answer.data);
       for (const { id, payload } of answer.data)
         characters += RECORD_COST + id.length + payload.length;
-      modified = answer.headers.get('x-last-modified') ?? modified;
+      modified ??= answer.headers.get('x-last-modified') ?? newer ?? '0.00';
       offset = answer.headers.get('x-weave-next-offset') ?? undefined;
       if (offset === undefined) return { records, modified };
       if (answer.data.length === 0 || characters > COLLECTION_CHARACTERS_MAX) {
@@ -98,7 +112,7 @@ export class Storage {
     const refused: RefusedRecord[] = [];
     for (const { id, modified, payload } of page.records) {
       try {
-        records.push({ id, modified, value: await this.#open({ collection, id }, payload) });
+        records.push({ id, modified, value: await this.open({ collection, id }, payload) });
       } catch (error) {
         if (!(error instanceof IntegrityError)) throw error;
         refused.push({ id, error });
@@ -117,7 +131,7 @@ export class Storage {
     const answer = await this.#answer({ url: `/storage/${collection}/${id}` }, Bso);
     if (!answer) return undefined;
     const { modified, payload } = answer.data;
-    return { id, modified, value: await this.#open({ collection, id }, payload) };
+    return { id, modified, value: await this.open({ collection, id }, payload) };
   }
 
   /**
@@ -148,8 +162,18 @@ export class Storage {
     });
   }
 
-  /** Seals records and stores them in one request, all or none. */
-  async post(collection: string, values: Readonly<Record<string, object>>): Promise<void> {
+  /**
+   * Seals records and stores them in one request, all or none.
+   *
+   * @param condition - `ifUnmodified`: only if the whole collection is still of that time
+   * @returns the collection's time, as in {@link Page}
+   * @throws ClientError with status 412 when the condition does not hold
+   */
+  async post(
+    collection: string,
+    values: Readonly<Record<string, object>>,
+    condition: { ifUnmodified?: string } = {},
+  ): Promise<string> {
     const json = await Promise.all(
       Object.entries(values).map(async ([id, plaintext]) => {
         const place = this.#place({ collection, id });
@@ -159,14 +183,17 @@ export class Storage {
         };
       }),
     );
+    const since = condition.ifUnmodified;
+    const headers = since !== undefined && { 'x-if-unmodified-since': since };
     const answer = await this.#answer(
-      { method: 'POST', url: `/storage/${collection}`, json },
+      { method: 'POST', url: `/storage/${collection}`, json, ...(headers && { headers }) },
       z.object({ failed: z.record(z.string(), z.unknown()) }),
     );
     const failed = Object.keys(answer?.data.failed ?? {});
     if (failed.length > 0) {
       throw new ClientError('invalid-bso', 0, `${failed.length} records were not stored.`);
     }
+    return answer?.headers.get('x-last-modified') ?? '0.00';
   }
 
   /** Deletes a record; one that is gone already is no error. */
@@ -174,9 +201,15 @@ export class Storage {
     await this.#run({ method: 'DELETE', url: `/storage/${collection}/${id}` }).catch(ifMissing);
   }
 
-  async #open(place: Omit<RecordPlace, 'root'>, payload: string): Promise<Record<string, unknown>> {
+  /**
+   * Opens what `raw` gave.
+   *
+   * @throws IntegrityError `RECORD_FORGED`
+   */
+  async open(place: Omit<RecordPlace, 'root'>, payload: string): Promise<Record<string, unknown>> {
     try {
-      const key = this.#key(place.collection);
+      const isFormer = this.#former?.kid === recordKeyId(payload);
+      const key = this.#key(place.collection, isFormer ? this.#former : undefined);
       return await openRecord(payload, { ...this.#place(place), key });
     } catch (cause) {
       if (!(cause instanceof CryptoRefusal)) throw cause;
@@ -189,8 +222,7 @@ export class Storage {
     return { root: this.#app.uid, ...place };
   }
 
-  #key(collection: string) {
-    const { kBr } = this.#app;
+  #key(collection: string, kBr = this.#app.kBr) {
     return { id: kBr.kid, k: deriveRecordKey(kBr.k, collection) };
   }
 

@@ -139,6 +139,7 @@ export {
   sealRecord,
   type RecordKey,
   type RecordPlace,
+  recordKeyId,
 } from './record.ts';
 export {
   deriveSyncKeyBundle,

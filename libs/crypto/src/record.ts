@@ -74,6 +74,20 @@ export async function sealRecord(
 }
 
 /**
+ * Reads under which key a record says that it is; nothing of it is checked.
+ *
+ * @returns undefined when the payload is no record
+ */
+export function recordKeyId(payload: string): string | undefined {
+  try {
+    const outer: unknown = JSON.parse(payload);
+    return isObject(outer) && typeof outer['k'] === 'string' ? outer['k'] : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * Opens a record in the place it was asked for.
  *
  * @param payload - the BSO payload

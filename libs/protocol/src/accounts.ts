@@ -195,13 +195,27 @@ export type AskScopedKeyData = z.infer<typeof AskScopedKeyData>;
 /** One scope's inputs to its key; the key itself is derived by the client, from kB. */
 export const ScopedKeyData = z.object({
   identifier: z.string(),
+  /** Zeros until the key is rotated. */
   keyRotationSecret: Hex32,
-  /** Milliseconds since 1970: the account's keysChangedAt. */
+  /** Milliseconds since 1970: when the key last became another. */
   keyRotationTimestamp: z.number().int(),
+  /** The key before, while a device hands over what was under it. */
+  former: z.object({ keyRotationSecret: Hex32, keyRotationTimestamp: z.number().int() }).optional(),
 });
 export type ScopedKeyData = z.infer<typeof ScopedKeyData>;
 export const ScopedKeyDataByScope = z.record(z.string(), ScopedKeyData);
 export type ScopedKeyDataByScope = z.infer<typeof ScopedKeyDataByScope>;
+
+/** POST /auth/v1/account/scoped-key/rotate: a {@link ScopedKeyData} with `former`. */
+export const RotateScopedKey = z.object({ client_id: z.string() });
+export type RotateScopedKey = z.infer<typeof RotateScopedKey>;
+
+/** POST /auth/v1/account/scoped-key/rotated: everything is under the key of that time. */
+export const RotatedScopedKey = z.object({
+  client_id: z.string(),
+  keyRotationTimestamp: z.number().int(),
+});
+export type RotatedScopedKey = z.infer<typeof RotatedScopedKey>;
 
 /** An error of the FxA-style APIs. */
 export const FxaError = z.object({

@@ -24,6 +24,7 @@ export const SecurityEventName = z.enum([
   'session.ended',
   'app.connected',
   'app.revoked',
+  'app.key_rotated',
 ]);
 export type SecurityEventName = z.infer<typeof SecurityEventName>;
 

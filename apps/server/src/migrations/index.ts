@@ -21,6 +21,7 @@ import { Consent1764000000022 } from './1764000000022-consent.ts';
 import { App1764000000023 } from './1764000000023-app.ts';
 import { SecondFactor1764000000024 } from './1764000000024-second-factor.ts';
 import { KeyService1764000000026 } from './1764000000026-key-service.ts';
+import { AppKey1764000000028 } from './1764000000028-app-key.ts';
 
 /** In the order they run. A published migration is never edited: add the next one. */
 export const migrations = [
@@ -47,4 +48,5 @@ export const migrations = [
   App1764000000023,
   SecondFactor1764000000024,
   KeyService1764000000026,
+  AppKey1764000000028,
 ];

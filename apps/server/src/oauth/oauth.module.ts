@@ -34,6 +34,7 @@ import { PageTokensService } from './page-tokens.service.ts';
 import { nothingHere } from './provider-failures.ts';
 import { RefreshTokensService } from './refresh-tokens.service.ts';
 import { ScopedKeyController } from './scoped-key.controller.ts';
+import { ScopedKeysService } from './scoped-keys.service.ts';
 import { SigningKeysService } from './signing-keys.service.ts';
 import { TokenFactsController } from './token-facts.controller.ts';
 import { TokenFactsService } from './token-facts.service.ts';
@@ -64,6 +65,7 @@ import { TokenFactsService } from './token-facts.service.ts';
     LogoutNoticesService,
     PageTokensService,
     RefreshTokensService,
+    ScopedKeysService,
     SigningKeysService,
     TokenFactsService,
   ],
@@ -73,6 +75,7 @@ import { TokenFactsService } from './token-facts.service.ts';
     ClientsService,
     ConsentsService,
     RefreshTokensService,
+    ScopedKeysService,
   ],
 })
 export class OAuthModule implements OnModuleInit, OnApplicationBootstrap {

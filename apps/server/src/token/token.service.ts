@@ -4,6 +4,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager, IsNull } from 'typeorm';
 import { Failure, type StorageToken } from '#lib/protocol';
 import { NodesService } from '../nodes/nodes.service.ts';
+import { ScopedKeysService } from '../oauth/scoped-keys.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
 import { SettingsService } from '../platform/settings.service.ts';
@@ -38,6 +39,7 @@ export class TokenService {
     private readonly credentials: StorageCredentialsService,
     private readonly nodes: NodesService,
     private readonly replaced: ReplacedStoresService,
+    private readonly scopedKeys: ScopedKeysService,
   ) {}
 
   /**
@@ -99,7 +101,8 @@ export class TokenService {
       }
       const isFirst = current.clientState === '';
       if (isFirst || current.clientState !== key.clientState) await this.expectNew(tx, owner, key);
-      const isNew = !isFirst && current.clientState !== key.clientState;
+      const isOther = !isFirst && current.clientState !== key.clientState;
+      const isNew = isOther && !(isLater && (await this.isRotation(tx, owner, key)));
       if (isNew && seen !== undefined && seen <= current.generation) {
         throw unacceptable('new value with no generation change');
       }
@@ -124,6 +127,12 @@ export class TokenService {
     });
     if (isReplaced) this.replaced.hurry();
     return user;
+  }
+
+  /** After a device was lost the records are put under the new key one by one, where they are. */
+  private isRotation(tx: EntityManager, owner: StoreOwner, key: KeyState): Promise<boolean> {
+    const { accountId: uid, clientId } = owner;
+    return this.scopedKeys.isRotation(tx, { uid, clientId, seconds: key.keysChangedAt });
   }
 
   /** The store in use, on a node that there is; held until the end of the transaction. */
