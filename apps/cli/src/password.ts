@@ -53,8 +53,12 @@ export async function readSecret(path: string | undefined, ask: string): Promise
   return (await readFile(path === '-' ? '/dev/stdin' : path, 'utf8')).replace(/\r?\n$/, '');
 }
 
-/** @throws Refused with the reason given, when there is no terminal to ask on */
-async function prompt(ask: string, otherwise: string): Promise<string> {
+/**
+ * Asks on the terminal, without echo.
+ *
+ * @throws Refused with the reason given, when there is none
+ */
+export async function prompt(ask: string, otherwise: string): Promise<string> {
   if (!process.stdin.isTTY) throw new Refused(otherwise, 2);
   process.stderr.write(ask);
   const silent = new Writable({

@@ -3,7 +3,6 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import {
-  Account,
   ClientError,
   FIREFOX_CLIENT_ID,
   Server,
@@ -24,9 +23,9 @@ import { fromBase64Url, type KeyWithId, toBase64Url } from '#lib/crypto';
 import { OLD_SYNC } from '#lib/protocol';
 import { CredentialsFile } from './credentials.ts';
 import type { Common } from './options.ts';
-import { type PasswordSource, readPassword } from './password.ts';
 import { OWN_FOLDER } from './record-folder.ts';
 import { Refused } from './refused.ts';
+import { signInByPassword, type SignInSource } from './sign-in-by-password.ts';
 
 const SavedKey = z.object({ uid: z.string(), kid: z.string(), k: z.string() });
 
@@ -65,7 +64,7 @@ class FolderMemory implements SyncMemoryKeeper {
 }
 
 /** What every command of Sync takes. */
-export interface SyncOptions extends Common, PasswordSource {
+export interface SyncOptions extends Common, SignInSource {
   /** How other devices call this one. */
   deviceName?: string;
 }
@@ -116,12 +115,12 @@ export function forgetSyncKey(profile: string): Promise<void> {
 async function syncKey(
   path: string,
   { server, uid, email }: { server: Server; uid: string; email: string },
-  source: PasswordSource,
+  source: SignInSource,
 ): Promise<KeyWithId> {
   const saved = SavedKey.safeParse(await readPrivateFile(path)).data;
   if (saved?.uid === uid) return { kid: saved.kid, k: fromBase64Url(saved.k) };
-  const password = await readPassword(source, `Password for ${email}, once for Sync: `);
-  const account = await Account.signIn(server, { email, password });
+  const ask = `Password for ${email}, once for Sync: `;
+  const account = await signInByPassword(server, email, source, ask);
   try {
     const key = (await account.scopedKeys(FIREFOX_CLIENT_ID, OLD_SYNC))[OLD_SYNC];
     if (!key || account.uid !== uid) throw new Refused('This account has no Sync key.');

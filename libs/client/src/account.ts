@@ -11,6 +11,9 @@ import {
 import {
   type CreateAccount,
   EmailStatus,
+  Factors,
+  type GiveBackupCode,
+  type GiveTotp,
   KeysBundle,
   type Login,
   ScopedKeyDataByScope,
@@ -49,6 +52,7 @@ export class Account {
   readonly #unwrapBKey: Uint8Array;
   readonly #keyFetchToken: Uint8Array | undefined;
   #keys: MasterKeys | undefined;
+  #awaitsFactor: boolean;
 
   private constructor(server: Server, email: string, answer: SignedIn, unwrapBKey: Uint8Array) {
     this.#server = server;
@@ -57,6 +61,7 @@ export class Account {
     this.#sessionToken = fromHex(answer.sessionToken);
     this.#keyFetchToken = answer.keyFetchToken ? fromHex(answer.keyFetchToken) : undefined;
     this.#unwrapBKey = unwrapBKey;
+    this.#awaitsFactor = answer.verificationMethod === 'totp-2fa';
   }
 
   /**
@@ -76,7 +81,8 @@ export class Account {
 
   /**
    * Signs in. An address spelled otherwise than at sign-up is stretched again, once, with the spelling that
-   * the server tells, since the key depends on it.
+   * the server tells, since the key depends on it. With {@link Account.awaitsFactor} nothing opens before
+   * {@link Account.secondFactor}.
    *
    * @throws ClientError `errno-102` for an unknown address, `errno-103` for a wrong password
    */
@@ -112,7 +118,33 @@ export class Account {
     return Account.verify(this.#server, this.uid, code);
   }
 
-  /** Tells whether the address is verified. */
+  /** Whether a second factor is to be given: until then the server refuses all else (`errno-138`). */
+  get awaitsFactor(): boolean {
+    return this.#awaitsFactor;
+  }
+
+  /** What the account has as second factors; passkeys work in a browser alone. */
+  factors(): Promise<Factors> {
+    return this.#server.http.json(this.signed({ url: '/auth/v1/factors' }), Factors);
+  }
+
+  /**
+   * Gives the second factor.
+   *
+   * @param typed - six digits of the authenticator, or a backup code, however it is spelled
+   * @throws ClientError `errno-183` when digits are wrong or were used, `errno-156` when a backup code
+   *   is, `errno-155` when there is no authenticator, `errno-114` after too many wrong ones
+   */
+  async secondFactor(typed: string): Promise<void> {
+    const code = typed.replaceAll(/[\s-]/g, '');
+    const json: GiveTotp | GiveBackupCode = { code };
+    const kind = /^\d{6}$/.test(code) ? 'totp' : 'recoveryCode';
+    const url = `/auth/v1/session/verify/${kind}`;
+    await this.#server.http.run(this.signed({ method: 'POST', url, json }));
+    this.#awaitsFactor = false;
+  }
+
+  /** Tells whether the address is verified, and the second factor given where there is one. */
   async isVerified(): Promise<boolean> {
     const ask = this.signed({ url: '/auth/v1/recovery_email/status' });
     return (await this.#server.http.json(ask, EmailStatus)).verified;
@@ -143,7 +175,7 @@ export class Account {
    *
    *     kB = wrapKb XOR unwrapBKey
    *
-   * @throws ClientError `errno-104` while the address is not verified
+   * @throws ClientError `errno-104` while the address is not verified, `errno-138` before the second factor
    * @throws IntegrityError `KEYS_REPLACED` when they were altered on their way
    */
   async fetchKeys(): Promise<MasterKeys> {

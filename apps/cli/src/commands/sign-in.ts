@@ -1,14 +1,13 @@
 import { Command } from 'commander';
 import { renderUnicodeCompact } from 'uqr';
-import { Account, type DevicePrompt } from '#lib/client';
+import type { DevicePrompt } from '#lib/client';
 import { Device, meet } from '../device.ts';
 import { type Common, withExamples, tell } from '../options.ts';
-import { readPassword } from '../password.ts';
 import { printable, printableJson } from '../printable.ts';
 import { Refused } from '../refused.ts';
+import { CODE_HELP, signInByPassword, type SignInSource } from '../sign-in-by-password.ts';
 
-interface Options extends Common {
-  passwordFile?: string;
+interface Options extends Common, SignInSource {
   app: string;
 }
 
@@ -21,10 +20,12 @@ export const signIn = withExamples(
       'with the password here; left out, a browser anywhere lets this computer in',
     )
     .option('--password-file <path>', 'read the password from a file')
+    .option('--code <code>', CODE_HELP)
     .option('--app <client-id>', 'the app to sign in to', 'demo-app'),
   [
     'sign-in',
     'sign-in alice@example.org',
+    'sign-in alice@example.org --code 123456',
     'sign-in alice@example.org --url https://lockstep.example',
   ],
 ).action(async (email: string | undefined, _: unknown, command: Command) => {
@@ -38,8 +39,7 @@ export const signIn = withExamples(
     tell(options, { uid: app.uid, email: device.email }, `Signed in as ${device.email}.`);
     return;
   }
-  const password = await readPassword(options, `Password for ${email}: `);
-  const account = await Account.signIn(server, { email, password });
+  const account = await signInByPassword(server, email, options, `Password for ${email}: `);
   if (!(await account.isVerified())) {
     await account.signOut();
     throw new Refused(`The address is not verified yet: lockstep verify ${account.uid} CODE`);

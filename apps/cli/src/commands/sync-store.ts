@@ -3,6 +3,7 @@ import { Tier1Client } from '#lib/client';
 import { tell, withExamples } from '../options.ts';
 import { isCollectionName, RecordFolder } from '../record-folder.ts';
 import { Refused } from '../refused.ts';
+import { CODE_HELP } from '../sign-in-by-password.ts';
 import { type SyncOptions, withStore } from '../sync-device.ts';
 
 interface Options extends SyncOptions {
@@ -13,7 +14,8 @@ const subcommand = (name: string, description: string) =>
   new Command(name)
     .description(description)
     .argument('<folder>', 'the folder that is synced')
-    .option('--password-file <path>', 'read the password from a file; needed the first time');
+    .option('--password-file <path>', 'read the password from a file; needed the first time')
+    .option('--code <code>', `${CODE_HELP}; with the password`);
 
 const show = withExamples(subcommand('show', 'what the store holds'), [
   'sync-store show records',

@@ -9,6 +9,7 @@ import {
 import { type Common, tell, withExamples } from '../options.ts';
 import { collectionsIn, isCollectionName, RecordFolder } from '../record-folder.ts';
 import { Refused } from '../refused.ts';
+import { CODE_HELP } from '../sign-in-by-password.ts';
 import { type SyncOptions, withStore } from '../sync-device.ts';
 
 interface Options extends SyncOptions {
@@ -32,7 +33,8 @@ export const sync = withExamples(
     .option('--dry-run', 'say what would be done, and do nothing')
     .option('--tier <1|2>', 'as 2: use the keys of the store, never make or change any', '1')
     .option('--device-name <name>', 'what your other devices call this one')
-    .option('--password-file <path>', 'read the password from a file; needed the first time'),
+    .option('--password-file <path>', 'read the password from a file; needed the first time')
+    .option('--code <code>', `${CODE_HELP}; with the password`),
   ['sync records', 'sync records --dry-run --json', 'sync records --collection notes tasks'],
 ).action(async (folder: string, _: unknown, command: Command) => {
   const options = command.optsWithGlobals<Options>();
