@@ -86,6 +86,7 @@ describe('An app of somebody else', () => {
     const store = new FileAppStore(join(folder, 'own', 'app.json'));
     const { kBr } = await signIn(lockstep({ store }));
     expect((await stat(store.path)).mode & 0o777).toBe(0o600);
+    expect(await lockstep({ store, clientId: 'another-app' }).app()).toBeUndefined();
     const again = await lockstep({ store }).app();
     expect(again?.kBr).toEqual(kBr);
     expect(await again?.tokens.for('storage')).toEqual(expect.any(String));

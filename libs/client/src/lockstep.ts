@@ -50,10 +50,10 @@ export class Lockstep {
     this.#session = options.session ?? new MemorySession();
   }
 
-  /** The app, when somebody is signed in. */
+  /** The app, when somebody is signed in to it: a sign-in to another app in the same store is none. */
   async app(): Promise<App | undefined> {
     const kept = await this.#kept();
-    if (!kept) return undefined;
+    if (kept?.saved.clientId !== this.#options.clientId) return undefined;
     const pair = (await this.#store.get('dpop')) as CryptoKeyPair | undefined;
     const dpop = pair && new DpopKey(pair);
     return App.restore(kept.saved, this.#options, this.#keeper(kept.id), dpop);
