@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jest } from '@jest/globals';
@@ -113,4 +113,26 @@ it('tells who changed their keys, and begins nothing anew unasked', async () => 
   const asked = await device('bob').run('keys', 'reset');
   expect([asked.code, asked.stderr]).toEqual([1, expect.stringContaining('--yes')]);
   expect((await device('bob').json<Shown>('keys', 'show')).version).toBe(version);
+});
+
+it('locks a lost device out: it is signed out, and this computer has everything', async () => {
+  const carol = await signUp(server);
+  const [lost, other] = [device('carol-lost', carol), device('carol-new', carol)];
+  expect((await lost.run('sign-in', carol.email)).code).toBe(0);
+  await lost.run('keys', 'verify', bob.email);
+  const secret = join(folder, 'secret.txt');
+  writeFileSync(secret, 'of the time before');
+  expect((await lost.run('put', secret)).code).toBe(0);
+  const asked = await other.run('keys', 'device-lost', carol.email);
+  expect([asked.code, asked.stderr]).toEqual([1, expect.stringContaining('--yes')]);
+  expect((await lost.run('keys', 'show')).code).toBe(0);
+  const command = ['keys', 'device-lost', carol.email, '--yes'];
+  const done = await other.json<{ wasBegun: boolean; version: number; moved: number }>(...command);
+  // The file's reference, and the people she met.
+  expect(done).toMatchObject({ wasBegun: false, version: 2, moved: 1, refused: [] });
+  expect((await lost.run('keys', 'show')).code).not.toBe(0);
+  expect((await other.run('ls')).stdout).toContain('secret.txt');
+  expect((await other.run('keys', 'audit')).code).toBe(0);
+  const lists = await other.json<{ step: string }[]>('keys', 'history');
+  expect(lists.map(({ step }) => step)).toEqual(['first', 'link']);
 });

@@ -86,6 +86,13 @@ export class Device {
     account: Account,
     { profile, app: clientId }: { profile: string; app: string },
   ): Promise<Device> {
+    return Device.#published(
+      await Device.keep(await Device.letIn(account, clientId), account, profile),
+    );
+  }
+
+  /** Lets the app in, and keeps nothing. @throws as `connect` */
+  static async letIn(account: Account, clientId: string): Promise<App> {
     const started = await startOnDevice(account.server, { clientId, scopes: SCOPES });
     const keys = await approveDevice(account, started);
     const app = await started.finish();
@@ -96,8 +103,7 @@ export class Device {
     if (app.uid !== account.uid) {
       throw new IntegrityError('STATE_MISMATCH', 'The app was let in for another account.');
     }
-    const { email, sessionToken } = account;
-    return Device.#keep(app, profile, { email, sessionToken });
+    return app;
   }
 
   /** Lets the app in for whoever approves it in a browser. @param show - tells the person where, and the code */
@@ -109,18 +115,24 @@ export class Device {
     const started = await startOnDevice(server, { clientId, scopes: SCOPES });
     show(started.prompt);
     const app = await started.finish();
-    return Device.#keep(app, profile, { email: app.email ?? app.uid });
+    return Device.#published(await Device.keep(app, { email: app.email ?? app.uid }, profile));
   }
 
-  /** Keeps the sign-in, and publishes keys unless there are some. */
-  static async #keep(
+  /** Keeps the sign-in on this computer. */
+  static async keep(
     app: App,
+    { email, sessionToken }: { email: string; sessionToken?: string },
     profile: string,
-    account: { email: string; sessionToken?: string },
   ): Promise<Device> {
     const signIn = randomBytes(16).toString('base64url');
-    await new CredentialsFile(profile).write({ ...account, signIn, app: app.export() });
-    const device = await Device.open({ profile });
+    const session = sessionToken !== undefined && { sessionToken };
+    const saved = { email, ...session, signIn, app: app.export() };
+    await new CredentialsFile(profile).write(saved);
+    return Device.open({ profile });
+  }
+
+  /** Publishes keys unless there are some. */
+  static async #published(device: Device): Promise<Device> {
     await device.keys.publish();
     return device;
   }

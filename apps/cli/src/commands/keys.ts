@@ -4,6 +4,7 @@ import { Device, meet } from '../device.ts';
 import { type Common, tell, withExamples } from '../options.ts';
 import { qrLines } from '../qr-lines.ts';
 import { Refused } from '../refused.ts';
+import { deviceLost } from './keys-device-lost.ts';
 import { audit, find, verify, watch } from './keys-people.ts';
 
 /** What one's own keys are, without the secret ones. */
@@ -162,6 +163,7 @@ export const keys = new Command('keys')
   .addCommand(revoke)
   .addCommand(printRevocation)
   .addCommand(reset)
+  .addCommand(deviceLost)
   .addCommand(find)
   .addCommand(verify)
   .addCommand(watch)
