@@ -53,7 +53,10 @@ export class Lockstep {
   /** The app, when somebody is signed in to it: a sign-in to another app in the same store is none. */
   async app(): Promise<App | undefined> {
     const kept = await this.#kept();
-    if (kept?.saved.clientId !== this.#options.clientId) return undefined;
+    return kept?.saved.clientId === this.#options.clientId ? this.#restore(kept) : undefined;
+  }
+
+  async #restore(kept: Kept): Promise<App> {
     const pair = (await this.#store.get('dpop')) as CryptoKeyPair | undefined;
     const dpop = pair && new DpopKey(pair);
     return App.restore(kept.saved, this.#options, this.#keeper(kept.id), dpop);
@@ -123,7 +126,8 @@ export class Lockstep {
   /** Ends the sign-in: here, and, when the server can be reached, there. */
   async signOut(): Promise<void> {
     const app = await this.#store.locked(async () => {
-      const signedIn = await this.app();
+      const kept = await this.#kept();
+      const signedIn = kept && (await this.#restore(kept));
       await this.#forget();
       return signedIn;
     });
