@@ -19,7 +19,7 @@ export class EraseKeysService implements OnModuleInit {
       for (const table of ['key_member', 'key_list', 'key_package', 'key_spending']) {
         await this.db.query(`DELETE FROM ${table} WHERE uid = $1`, [uid]);
       }
-      await this.db.query(`DELETE FROM key_contact WHERE uid = $1 OR target = $1`, [uid]);
+      await this.db.query(`DELETE FROM key_contact WHERE uid = $1 OR target || '' = $1`, [uid]);
       return undefined;
     });
   }
