@@ -4,6 +4,11 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { FileAppStore, Lockstep, Storage } from '../../dist/sdk/lockstep-node.js';
 
+process.on('uncaughtException', ({ message }) => {
+  console.error(`notes: ${message}`);
+  process.exit(1);
+});
+
 const home = process.env.XDG_CONFIG_HOME ?? join(homedir(), '.config');
 const lockstep = new Lockstep({
   server: process.env.LOCKSTEP_URL ?? 'http://localhost:8000',

@@ -166,6 +166,10 @@ describe('against a server', () => {
     }
     const title = 'Net\u001b[2Jflix';
     await run('alice', 'share-password', title, '--to', bob.email, '--secret-file', 'secret');
+    await writeFile(join(folder, 'empty'), '\n');
+    const secret = ['share-password', title, '--to', bob.email, '--secret-file', 'empty'];
+    const none = await lockstep(['--profile', 'alice', ...secret]);
+    expect([none.code, none.stderr]).toEqual([2, 'lockstep: The secret is empty.\n']);
     await run('alice', 'share', 'photo.txt', '--to', bob.email);
     const nobody = 'nobody@example.org';
     const sought = await lockstep(['--profile', 'alice', 'keys', 'find', bob.email, nobody]);

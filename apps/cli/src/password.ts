@@ -49,8 +49,12 @@ async function readFrom({ passwordFile }: PasswordSource, ask: string): Promise<
 
 /** A secret to share: from a file, `-` for standard input, else asked for without echo. */
 export async function readSecret(path: string | undefined, ask: string): Promise<string> {
-  if (path === undefined) return prompt(ask, 'No secret: give --secret-file.');
-  return (await readFile(path === '-' ? '/dev/stdin' : path, 'utf8')).replace(/\r?\n$/, '');
+  const secret =
+    path === undefined
+      ? await prompt(ask, 'No secret: give --secret-file.')
+      : (await readFile(path === '-' ? '/dev/stdin' : path, 'utf8')).replace(/\r?\n$/, '');
+  if (secret === '') throw new Refused('The secret is empty.', 2);
+  return secret;
 }
 
 /**

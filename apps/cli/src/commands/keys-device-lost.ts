@@ -1,12 +1,12 @@
 import { Command } from 'commander';
-import { Account, replaceAppKey } from '#lib/client';
+import { replaceAppKey } from '#lib/client';
 import { Device, meet } from '../device.ts';
 import { FilePinStore } from '../file-pin-store.ts';
 import { type Common, linesOf, reasonsOf, tell, withExamples } from '../options.ts';
-import { type PasswordSource, readPassword } from '../password.ts';
 import { Refused } from '../refused.ts';
+import { CODE_HELP, signInByPassword, type SignInSource } from '../sign-in-by-password.ts';
 
-interface Options extends Common, PasswordSource {
+interface Options extends Common, SignInSource {
   app: string;
   yes?: boolean;
 }
@@ -21,6 +21,7 @@ export const deviceLost = withExamples(
     .description('lock out a device that was lost or stolen: new keys, and your records under them')
     .argument('<email>', 'your address; the password is asked for')
     .option('--password-file <path>', 'read the password from a file')
+    .option('--code <code>', CODE_HELP)
     .option('--app <client-id>', 'the app that was on it', 'demo-app')
     .option('--yes', 'without asking'),
   ['keys device-lost alice@example.org --yes'],
@@ -28,8 +29,7 @@ export const deviceLost = withExamples(
   const options = command.optsWithGlobals<Options>();
   if (options.yes !== true) throw new Refused(CONSEQUENCES);
   const server = await meet(options);
-  const password = await readPassword(options, `Password for ${email}: `);
-  const account = await Account.signIn(server, { email, password });
+  const account = await signInByPassword(server, email, options, `Password for ${email}: `);
   const { app, own, ...done } = await replaceAppKey(account, {
     clientId: options.app,
     signIn: (by) => Device.letIn(by, options.app),
