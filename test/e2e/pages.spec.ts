@@ -58,7 +58,7 @@ it('gives out no other file', async () => {
 it('shows a person who follows a link to nowhere a page, and a program a problem', async () => {
   const asPerson = (path: string) =>
     server.request().get(path).set('sec-fetch-mode', 'navigate').expect(404);
-  for (const path of ['/nowhere', '/settings/nowhere', '/pair']) {
+  for (const path of ['/nowhere', '/settings/nowhere', '/pair/nowhere']) {
     const { headers, text } = await asPerson(path);
     expect(headers['content-type']).toBe('text/html; charset=utf-8');
     expect(headers['content-security-policy']).toMatch(
