@@ -12,5 +12,10 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   testEnvironmentOptions: { customExportConditions: ['source', 'node'] },
   transform: { '\\.ts$': ['@swc/jest', swc] },
-  testTimeout: 30_000,
+  // Long, for machines with much else to do: a test that hangs is told by it, no speed is measured.
+  testTimeout: 120_000,
+  // What a file has loaded stays in the process's memory: in one process for all files, the last
+  // ones take twice as long as the first.
+  maxWorkers: 2,
+  workerIdleMemoryLimit: '1GB',
 };
