@@ -11,14 +11,11 @@ import {
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { jest } from '@jest/globals';
 import pg from 'pg';
 import { Config } from '../../apps/server/src/platform/config.ts';
 import { CommandLine } from '../support/built-program.ts';
 import { LaunchedServer } from '../support/launched-server.ts';
 import { freePort } from '../support/test-server.ts';
-
-jest.setTimeout(90_000); // several starts of a process each
 
 const testDatabase = process.env.TEST_DATABASE_URL ?? '';
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-boot-'));

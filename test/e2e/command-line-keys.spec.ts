@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { jest } from '@jest/globals';
 import { type Account, signUp } from '../support/account.ts';
 import { CommandLine } from '../support/built-program.ts';
 import { TestServer } from '../support/test-server.ts';
@@ -12,7 +11,6 @@ interface Shown {
 }
 
 // Every command is a process of its own.
-jest.setTimeout(120_000);
 
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-keys-'));
 let server: TestServer;
@@ -31,7 +29,7 @@ beforeAll(async () => {
       expect([code, stderr]).toEqual([0, '']);
     }
   }
-}, 60_000);
+});
 afterAll(async () => {
   await server.stop();
   rmSync(folder, { recursive: true });

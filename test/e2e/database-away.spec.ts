@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { jest } from '@jest/globals';
 import pg from 'pg';
 import {
   type EmbeddedPostgres,
@@ -9,8 +8,6 @@ import {
 } from '../../apps/server/src/platform/embedded-postgres.ts';
 import { LaunchedServer } from '../support/launched-server.ts';
 import { freePort } from '../support/test-server.ts';
-
-jest.setTimeout(90_000); // several starts of a process each
 
 /** A PostgreSQL and a server, each in a process of its own, to be killed. */
 describe('A database that dies and comes back', () => {

@@ -2,10 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { jest } from '@jest/globals';
 import { runBuilt } from '../support/built-program.ts';
-
-jest.setTimeout(120_000); // the whole journey, with a server and a database of its own
 
 interface Step {
   step: number;

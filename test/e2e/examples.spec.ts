@@ -62,7 +62,7 @@ beforeAll(async () => {
       ...[...apis.values()].flatMap((address) => ['--resource', address]),
     ],
   );
-}, 60_000);
+});
 afterAll(async () => {
   for (const program of programs) program.kill();
   await rm(home, { recursive: true });

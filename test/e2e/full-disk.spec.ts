@@ -4,13 +4,10 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { jest } from '@jest/globals';
 import { deriveTokenKey, mintToken } from '#lib/crypto';
 import { LaunchedServer } from '../support/launched-server.ts';
 import { storageClient, type StorageClient } from '../support/storage.ts';
 import { freePort } from '../support/test-server.ts';
-
-jest.setTimeout(120_000); // a disk is filled, and a server starts twice
 
 const SECRET = 's'.repeat(43);
 const GROUP = 20;

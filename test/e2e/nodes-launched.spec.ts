@@ -76,7 +76,7 @@ beforeAll(async () => {
     const rows = await db.query(`SELECT FROM storage_node WHERE seen_at IS NOT NULL`);
     return rows.length === 2;
   });
-}, 60_000);
+});
 
 afterAll(async () => {
   LaunchedServer.killAll();
@@ -190,7 +190,7 @@ it('An operator empties a node while everybody writes; nothing is lost, and it c
   expect((await list()).length).toBe(1);
   expect(await operator.json('nodes', 'add', drained.url)).toEqual({ node: drained.node });
   expect((await list()).map(({ state }) => state)).toEqual(['up', 'up']);
-}, 60_000);
+});
 
 it('A node that is killed while a user is moved to it keeps no user from his records', async () => {
   const writer = await Writer.make();
@@ -207,7 +207,7 @@ it('A node that is killed while a user is moved to it keeps no user from his rec
   await writer.end();
   await writer.expectAll();
   expect(writer.home).toBe(target.server.url);
-}, 60_000);
+});
 
 it('A node that is killed comes back with what it acknowledged, and the others go on', async () => {
   const writers = await Promise.all(Array.from({ length: 4 }, () => Writer.make()));
@@ -232,7 +232,7 @@ it('A node that is killed comes back with what it acknowledged, and the others g
   killed.server = await launchNode(killed.port, killed.database);
   for (const writer of writers) await writer.end();
   for (const writer of writers) await writer.expectAll();
-}, 60_000);
+});
 
 it('What an operator asks for and cannot have is one line, and an exit code', async () => {
   const refused = async (...parameters: string[]) => {
@@ -260,4 +260,4 @@ it('What an operator asks for and cannot have is one line, and an exit code', as
   await operator.json('nodes', 'set', node?.node ?? '', '--backoff', '0');
   expect((await operator.run('nodes', 'set', node?.node ?? '', '--backoff', 'x')).code).toBe(2);
   expect((await operator.run('nodes', 'set', node?.node ?? '', '--up', '--down')).code).toBe(2);
-}, 60_000);
+});

@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { jest } from '@jest/globals';
 import { mailedCode } from '../../apps/demo/src/mailbox.ts';
 import { DEMO_APP, Person } from '../../apps/demo/src/person.ts';
 import {
@@ -19,8 +18,6 @@ import {
 } from '#lib/client';
 import { LaunchedServer } from '../support/launched-server.ts';
 import { freePort } from '../support/test-server.ts';
-
-jest.setTimeout(120_000); // two starts of a process with a database of its own
 
 const PHOTO = 'the only copy of a wedding photo';
 const platform = { now: () => Date.now() };

@@ -109,7 +109,7 @@ it('a commit of as many records as there may be is seen whole, or not at all', a
     'x-weave-total-records': String(max + 1),
   });
   expect([over.status, over.text]).toEqual([400, '17']);
-}, 120_000);
+});
 
 /** Bytes in use after a collection of garbage, of ours and of the server, which is in this process. */
 function held(): number {
@@ -181,7 +181,7 @@ it('a hundred slow readers hold neither memory nor a connection of the database'
   expect(ids.size).toBeGreaterThan(count - 50); // its beginning was read before
   expect(text).not.toContain('changed');
   for (const one of sockets) one.destroy();
-}, 120_000);
+});
 
 const tick = async (value: boolean): Promise<boolean> => {
   await new Promise((done) => setImmediate(done));
@@ -249,4 +249,4 @@ it('a database without a free connection is 503 with a time to wait, and nothing
   await Promise.all(holders.map((holder) => holder.release()));
   expect((await user.get('/info/collections')).text).toBe('{}');
   expect((await user.put('/storage/c/a', { payload: 'x' })).status).toBe(200);
-}, 30_000);
+});

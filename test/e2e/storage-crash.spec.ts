@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { jest } from '@jest/globals';
 import pg from 'pg';
 import { deriveTokenKey, mintToken } from '#lib/crypto';
 import {
@@ -12,8 +11,6 @@ import {
 import { LaunchedServer } from '../support/launched-server.ts';
 import { storageClient, type StorageClient } from '../support/storage.ts';
 import { freePort } from '../support/test-server.ts';
-
-jest.setTimeout(120_000); // several starts of a process each
 
 const SECRET = 's'.repeat(43);
 const GROUP = 40;

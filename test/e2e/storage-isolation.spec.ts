@@ -85,7 +85,7 @@ describe('an app', () => {
     }
     expect(await contents(victim.uid)).toEqual(before);
     expect(await contents(app.uid)).toEqual([]);
-  }, 120_000);
+  });
 
   it('finds only its own when it names others in a query, a body or a header', async () => {
     const app = await storageUser(server, { access: 'app' });

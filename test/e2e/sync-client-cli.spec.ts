@@ -1,13 +1,10 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { jest } from '@jest/globals';
 import { sealFormat5 } from '#lib/crypto';
 import { CommandLine } from '../support/built-program.ts';
 import { Syncer } from '../support/sync-people.ts';
 import { TestServer } from '../support/test-server.ts';
-
-jest.setTimeout(120_000); // each command is a process of its own
 
 interface Synced {
   dryRun: boolean;

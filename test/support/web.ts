@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import { jest } from '@jest/globals';
 import { AxeBuilder } from '@axe-core/playwright';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import type { TestServer } from './test-server.ts';
@@ -10,15 +9,11 @@ const CHROMIUM = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
 const SHOTS = process.env.SHOTS;
 
 /** No page takes as long; a test fails before Jest gives it up, and says where. */
-const WAIT_MS = 30_000;
-
-/** A browser that looks every page over four times has no hurry on a busy machine. */
-const TEST_MS = 120_000;
+const WAIT_MS = 60_000;
 
 /** `describe` where a Chromium is installed; elsewhere it says so and skips. */
 export const describeWeb = ((name: string, tests: () => void) => {
   if (existsSync(CHROMIUM)) {
-    jest.setTimeout(TEST_MS);
     describe(name, tests);
     return;
   }
