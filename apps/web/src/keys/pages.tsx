@@ -1,13 +1,13 @@
 import { useSignal } from '@preact/signals';
 import { APP_KEY, type ConnectedApp } from '#lib/protocol';
 import { connectedApps } from '../account/apps.ts';
-import { isErrno } from '../account/server.ts';
 import type { Session } from '../account/session.ts';
 import { WhoAsks } from '../consent/asked.tsx';
 import { useProof } from '../pages/prove-again.tsx';
 import { strings } from '../strings/strings.ts';
-import { useAttempt, useLoaded } from '../ui/attempt.ts';
-import { Field, Form, Link, Page, Problem } from '../ui/parts.tsx';
+import { useLoaded } from '../ui/attempt.ts';
+import { Link, Page, Problem } from '../ui/parts.tsx';
+import { PasswordForm } from '../ui/password-form.tsx';
 import { type Desk, openDesk } from './desk.ts';
 import { DeskPage } from './desk-page.tsx';
 import { wordsForLie } from './lies.ts';
@@ -73,33 +73,15 @@ function AskPassword(props: {
   open: (password: string) => Promise<void>;
 }) {
   const words = strings.keys.password;
-  const password = useSignal('');
-  const attempt = useAttempt((error) =>
-    isErrno(error, 103) ? strings.settings.password.wrong : wordsForLie(error),
-  );
   return (
     <Page name="keys-password" title={words.title(props.app.client.name)}>
       <p>{words.why}</p>
-      <Form
-        onSubmit={() => {
-          attempt.run(() => props.open(password.value));
-        }}
-      >
-        <input type="hidden" name="username" autocomplete="username" value={props.session.email} />
-        <Field
-          id="password"
-          label={strings.fields.password}
-          kind="password"
-          value={password.value}
-          onValue={(value) => (password.value = value)}
-          autocomplete="current-password"
-          autofocus
-        />
-        <Problem text={attempt.problem} />
-        <button id="open-keys" type="submit" class="main" aria-disabled={attempt.busy}>
-          {words.open}
-        </button>
-      </Form>
+      <PasswordForm
+        session={props.session}
+        button={{ id: 'open-keys', label: words.open }}
+        onPassword={props.open}
+        explain={wordsForLie}
+      />
       <p class="hint">
         <Link to="/settings/keys">{strings.back}</Link>
       </p>

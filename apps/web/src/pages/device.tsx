@@ -2,9 +2,10 @@ import { useSignal } from '@preact/signals';
 import type { DeviceDetails } from '#lib/protocol';
 import { allowDevice, readDevice, refuseDevice } from '../account/device-grant.ts';
 import { asIfSignedIn } from '../account/interaction.ts';
-import { endSession, session } from '../account/session.ts';
+import { session } from '../account/session.ts';
 import type { Opened } from '../account/sign-in.ts';
 import { Asked, WhoAsks } from '../consent/asked.tsx';
+import { RefuseButton } from '../consent/refuse-button.tsx';
 import { strings } from '../strings/strings.ts';
 import { useAttempt } from '../ui/attempt.ts';
 import { Field, Form, Page, Problem } from '../ui/parts.tsx';
@@ -58,7 +59,7 @@ export function Device() {
         account.value = opened;
       }}
       above={<WhichDevice asked={details} />}
-      instead={<RefuseButton asked={details} onRefused={onRefused} />}
+      instead={<Refuse asked={details} onRefused={onRefused} />}
     />
   );
 }
@@ -116,26 +117,16 @@ function WhichDevice({ asked }: { asked: DeviceDetails }) {
   );
 }
 
-function RefuseButton(props: { asked: DeviceDetails; account?: Opened; onRefused: () => void }) {
-  const attempt = useAttempt();
+function Refuse(props: { asked: DeviceDetails; account?: Opened; onRefused: () => void }) {
   return (
-    <>
-      <Problem text={attempt.problem} />
-      <button
-        id="refuse"
-        type="button"
-        aria-disabled={attempt.busy}
-        onClick={() => {
-          attempt.run(async () => {
-            await refuseDevice(props.asked, props.account);
-            if (props.account) await endSession(props.account);
-            props.onRefused();
-          });
-        }}
-      >
-        {strings.consent.device.refuse}
-      </button>
-    </>
+    <RefuseButton
+      label={strings.consent.device.refuse}
+      account={props.account}
+      refuse={async (account) => {
+        await refuseDevice(props.asked, account);
+        props.onRefused();
+      }}
+    />
   );
 }
 
@@ -169,7 +160,7 @@ function Allow(props: {
       >
         {words.device.allow}
       </button>
-      <RefuseButton asked={asked} account={account} onRefused={props.onRefused} />
+      <Refuse asked={asked} account={account} onRefused={props.onRefused} />
     </Page>
   );
 }

@@ -8,9 +8,10 @@ import {
   readInteraction,
   refuse,
 } from '../account/interaction.ts';
-import { endSession, type Session, session } from '../account/session.ts';
+import { type Session, session } from '../account/session.ts';
 import type { Opened } from '../account/sign-in.ts';
 import { Asked, Rights, WhoAsks } from '../consent/asked.tsx';
+import { RefuseButton } from '../consent/refuse-button.tsx';
 import { strings } from '../strings/strings.ts';
 import { useAttempt, useLoaded } from '../ui/attempt.ts';
 import { Page, Problem } from '../ui/parts.tsx';
@@ -64,7 +65,7 @@ export function Interaction({ id }: { id: string }) {
           {known && <Rights scopes={details.scopes} />}
         </>
       }
-      instead={<RefuseButton asked={details} />}
+      instead={<Refuse asked={details} />}
     />
   );
 }
@@ -77,25 +78,13 @@ function hostOf({ redirect_uri: redirectUri }: InteractionDetails): string {
   return host;
 }
 
-function RefuseButton({ asked, account }: { asked: InteractionDetails; account?: Opened }) {
-  const attempt = useAttempt();
+function Refuse({ asked, account }: { asked: InteractionDetails; account?: Opened }) {
   return (
-    <>
-      <Problem text={attempt.problem} />
-      <button
-        id="refuse"
-        type="button"
-        aria-disabled={attempt.busy}
-        onClick={() => {
-          attempt.run(async () => {
-            await refuse(asked, account);
-            if (account) await endSession(account);
-          });
-        }}
-      >
-        {strings.consent.refuse}
-      </button>
-    </>
+    <RefuseButton
+      label={strings.consent.refuse}
+      account={account}
+      refuse={(by) => refuse(asked, by)}
+    />
   );
 }
 
@@ -122,7 +111,7 @@ function GoOn(props: { asked: InteractionDetails; account: Session; since: numbe
       >
         {words.goOnAs(account.email)}
       </button>
-      <RefuseButton asked={asked} />
+      <Refuse asked={asked} />
     </Page>
   );
 }
@@ -153,7 +142,7 @@ function Consent({ asked, account }: { asked: InteractionDetails; account: Opene
       >
         {words.allow}
       </button>
-      <RefuseButton asked={asked} account={account} />
+      <Refuse asked={asked} account={account} />
     </Page>
   );
 }

@@ -1,11 +1,10 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { gateOfSession, proveAgain, wantsProof } from '../account/factors.ts';
-import { isErrno } from '../account/server.ts';
 import type { Session } from '../account/session.ts';
 import { strings } from '../strings/strings.ts';
-import { useAttempt } from '../ui/attempt.ts';
-import { Field, Form, Page, Problem } from '../ui/parts.tsx';
+import { Page } from '../ui/parts.tsx';
+import { PasswordForm } from '../ui/password-form.tsx';
 import { SecondStep } from './second-step.tsx';
 
 /** What a page does when the server wants to know once more who it is. */
@@ -63,39 +62,22 @@ export function useProof(session: Session): Proof {
 
 function AskPassword(props: { session: Session; onDone: () => void; onCancel: () => void }) {
   const words = strings.secondFactors.again;
-  const password = useSignal('');
-  const attempt = useAttempt((error) =>
-    isErrno(error, 103) ? strings.settings.password.wrong : undefined,
-  );
   return (
     <Page name="prove-again" title={words.title}>
       <p>{words.why}</p>
-      <Form
-        onSubmit={() => {
-          attempt.run(async () => {
-            await proveAgain(props.session, password.value);
-            props.onDone();
-          });
+      <PasswordForm
+        session={props.session}
+        button={{ id: 'prove', label: words.goOn }}
+        onPassword={async (password) => {
+          await proveAgain(props.session, password);
+          props.onDone();
         }}
-      >
-        <input type="hidden" name="username" autocomplete="username" value={props.session.email} />
-        <Field
-          id="password"
-          label={strings.fields.password}
-          kind="password"
-          value={password.value}
-          onValue={(value) => (password.value = value)}
-          autocomplete="current-password"
-          autofocus
-        />
-        <Problem text={attempt.problem} />
-        <button id="prove" type="submit" class="main" aria-disabled={attempt.busy}>
-          {words.goOn}
-        </button>
-        <button type="button" onClick={props.onCancel}>
-          {strings.cancel}
-        </button>
-      </Form>
+        beside={
+          <button type="button" onClick={props.onCancel}>
+            {strings.cancel}
+          </button>
+        }
+      />
     </Page>
   );
 }

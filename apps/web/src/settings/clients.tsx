@@ -5,7 +5,8 @@ import { attachedClients, renameDevice, signOutClient } from '../account/devices
 import type { Session } from '../account/session.ts';
 import { strings } from '../strings/strings.ts';
 import { useAttempt, useLoaded } from '../ui/attempt.ts';
-import { Field, Form, Link, Page, Problem } from '../ui/parts.tsx';
+import { Link, Page, Problem } from '../ui/parts.tsx';
+import { RenameForm } from '../ui/rename-form.tsx';
 import { when } from '../ui/when.ts';
 import { ConnectedApps } from './connected-apps.tsx';
 
@@ -55,7 +56,7 @@ function ClientItem(props: { session: Session; client: AttachedClient; onChanged
   const { session, client } = props;
   const { deviceId, isCurrentSession } = client;
   const name = client.name ?? (client.userAgent === '' ? words.unnamed : client.userAgent);
-  const typed = useSignal<string | undefined>(undefined);
+  const isRenaming = useSignal(false);
   const attempt = useAttempt();
   const facts = [
     client.deviceType && words.types[client.deviceType],
@@ -70,39 +71,24 @@ function ClientItem(props: { session: Session; client: AttachedClient; onChanged
       </strong>
       <span class="quiet">{facts.filter(Boolean).join(' · ')}</span>
       <Problem text={attempt.problem} />
-      {typed.value !== undefined && deviceId !== null ? (
-        <Form
-          onSubmit={() => {
-            attempt.run(async () => {
-              await renameDevice(session, deviceId, typed.peek()?.trim() ?? '');
-              typed.value = undefined;
-              props.onChanged();
-            });
+      {isRenaming.value && deviceId !== null ? (
+        <RenameForm
+          id={`name-${deviceId}`}
+          words={{ label: words.newName, save: words.saveName }}
+          name={name}
+          rename={(to) => renameDevice(session, deviceId, to)}
+          onClosed={(isRenamed) => {
+            isRenaming.value = false;
+            if (isRenamed) props.onChanged();
           }}
-        >
-          <Field
-            id={`name-${deviceId}`}
-            label={words.newName}
-            value={typed.value}
-            onValue={(value) => (typed.value = value)}
-            autofocus
-          />
-          <div class="row">
-            <button type="submit" class="main" aria-disabled={attempt.busy}>
-              {words.saveName}
-            </button>
-            <button type="button" onClick={() => (typed.value = undefined)}>
-              {strings.cancel}
-            </button>
-          </div>
-        </Form>
+        />
       ) : (
         <div class="row">
           {deviceId !== null && (
             <button
               type="button"
               aria-label={words.renameThis(name)}
-              onClick={() => (typed.value = name)}
+              onClick={() => (isRenaming.value = true)}
             >
               {words.rename}
             </button>

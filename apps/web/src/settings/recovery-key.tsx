@@ -1,13 +1,13 @@
 import { useSignal } from '@preact/signals';
 import { formatRecoveryKey, generateRecoveryKey } from '#lib/crypto';
 import { hasRecoveryKey, openKB, removeRecoveryKey, storeRecoveryKey } from '../account/change.ts';
-import { isErrno } from '../account/server.ts';
 import type { Session } from '../account/session.ts';
 import { type Proof, useProof } from '../pages/prove-again.tsx';
 import { strings } from '../strings/strings.ts';
 import { useAttempt, useLoaded } from '../ui/attempt.ts';
 import { download } from '../ui/download.ts';
 import { Field, Form, Link, Page, Problem } from '../ui/parts.tsx';
+import { PasswordForm } from '../ui/password-form.tsx';
 import { goTo } from '../ui/route.ts';
 
 /** A recovery key that was shown, and is not stored yet. */
@@ -72,55 +72,46 @@ function AskPassword(props: {
   onOpened: (kB: Uint8Array) => void;
 }) {
   const words = strings.settings.recovery;
-  const password = useSignal('');
-  const attempt = useAttempt((error) =>
-    isErrno(error, 103) ? strings.settings.password.wrong : undefined,
-  );
+  const { session, proof } = props;
   return (
     <Page name="recovery-key" title={props.exists ? words.replace : words.make}>
       <p>{words.what}</p>
       {props.exists && <p>{words.replaceNote}</p>}
-      <Form
-        onSubmit={() => {
-          attempt.run(async () => {
-            const { session, proof } = props;
-            props.onOpened(await proof.around(() => openKB(session, password.value)));
-          });
+      <PasswordForm
+        session={session}
+        button={{ id: 'make-key', label: words.makeIt }}
+        onPassword={async (password) => {
+          props.onOpened(await proof.around(() => openKB(session, password)));
         }}
-      >
-        <Field
-          id="password"
-          label={strings.fields.password}
-          kind="password"
-          value={password.value}
-          onValue={(value) => (password.value = value)}
-          autocomplete="current-password"
-          autofocus
-        />
-        <Problem text={attempt.problem} />
-        <button id="make-key" type="submit" class="main" aria-disabled={attempt.busy}>
-          {words.makeIt}
-        </button>
-        {props.exists && (
-          <button
-            id="remove-key"
-            type="button"
-            class="danger"
-            onClick={() => {
-              attempt.run(async () => {
-                await props.proof.around(() => removeRecoveryKey(props.session));
-                goTo('/settings');
-              });
-            }}
-          >
-            {words.remove}
-          </button>
-        )}
-      </Form>
+      />
+      {props.exists && <RemoveKey session={session} proof={proof} />}
       <p class="hint">
         <Link to="/settings">{strings.back}</Link>
       </p>
     </Page>
+  );
+}
+
+function RemoveKey({ session, proof }: { session: Session; proof: Proof }) {
+  const attempt = useAttempt();
+  return (
+    <>
+      <Problem text={attempt.problem} />
+      <button
+        id="remove-key"
+        type="button"
+        class="danger"
+        aria-disabled={attempt.busy}
+        onClick={() => {
+          attempt.run(async () => {
+            await proof.around(() => removeRecoveryKey(session));
+            goTo('/settings');
+          });
+        }}
+      >
+        {strings.settings.recovery.remove}
+      </button>
+    </>
   );
 }
 

@@ -20,6 +20,7 @@ import { type Proof, useProof } from '../pages/prove-again.tsx';
 import { strings } from '../strings/strings.ts';
 import { useAttempt, useLoaded } from '../ui/attempt.ts';
 import { Field, Form, Link, Page, Problem } from '../ui/parts.tsx';
+import { RenameForm } from '../ui/rename-form.tsx';
 import { QrCode } from '../ui/qr-code.tsx';
 import { when } from '../ui/when.ts';
 import { ShowBackupCodes } from './backup-codes.tsx';
@@ -210,7 +211,7 @@ function PasskeyItem(props: Part & { passkey: Passkey; onRenamed: () => void }) 
   const words = strings.secondFactors.passkeys;
   const { session, proof, passkey } = props;
   const { credentialId: id, name, isSynced, lastUsedAt } = passkey;
-  const typed = useSignal<string | undefined>(undefined);
+  const isRenaming = useSignal(false);
   const attempt = useAttempt();
   const facts = [
     lastUsedAt === null ? words.never : words.used(when(lastUsedAt)),
@@ -221,38 +222,23 @@ function PasskeyItem(props: Part & { passkey: Passkey; onRenamed: () => void }) 
       <strong>{name}</strong>
       <span class="quiet">{facts.filter(Boolean).join(' · ')}</span>
       <Problem text={attempt.problem} />
-      {typed.value !== undefined ? (
-        <Form
-          onSubmit={() => {
-            attempt.run(async () => {
-              await renamePasskey(session, id, typed.peek()?.trim() ?? '');
-              typed.value = undefined;
-              props.onRenamed();
-            });
+      {isRenaming.value ? (
+        <RenameForm
+          id="new-passkey-name"
+          words={{ label: words.name, save: words.saveName }}
+          name={name}
+          rename={(to) => renamePasskey(session, id, to)}
+          onClosed={(isRenamed) => {
+            isRenaming.value = false;
+            if (isRenamed) props.onRenamed();
           }}
-        >
-          <Field
-            id="new-passkey-name"
-            label={words.name}
-            value={typed.value}
-            onValue={(value) => (typed.value = value)}
-            autofocus
-          />
-          <div class="row">
-            <button type="submit" class="main" aria-disabled={attempt.busy}>
-              {words.saveName}
-            </button>
-            <button type="button" onClick={() => (typed.value = undefined)}>
-              {strings.cancel}
-            </button>
-          </div>
-        </Form>
+        />
       ) : (
         <div class="row">
           <button
             type="button"
             aria-label={words.renameThis(name)}
-            onClick={() => (typed.value = name)}
+            onClick={() => (isRenaming.value = true)}
           >
             {words.rename}
           </button>
