@@ -15,6 +15,7 @@ import {
   KEY_LIST_TYPE,
   type KeyList,
   LINKS_MAX,
+  LISTED_KEYS_MAX,
   type PublishedKey,
   type PublishKeys,
 } from '#lib/protocol';
@@ -23,9 +24,6 @@ import type { OwnPair, OwnPlace } from './own-keys.ts';
 
 /** Why a key is not to be used any more. */
 export type RevocationReason = 'compromise' | 'lost' | 'superseded';
-
-/** What a list may hold; the oldest keys that ended go first. */
-const KEYS_MAX = 20;
 
 /** Who publishes, where, and when. */
 export interface Publisher {
@@ -66,28 +64,30 @@ export async function nextList(
   const has = new Set(carried.filter(({ st }) => st === 'active').map(({ alg }) => alg));
   const missing = input.algorithms.filter((alg) => !has.has(alg));
   const { keys, wrapped } = await makeKeys(by.place, ver, missing);
-  const draft = { ver, prev: hash, keys: fitting([...keys, ...carried]), ...handedOn(list) };
+  const draft = { ver, prev: hash, keys: fitting([...keys, ...carried], list), ...handedOn(list) };
   return sign(by, draft, wrapped);
 }
 
 /**
  * The next list under a new kBr, to which the old identity hands over: every key that was in use is revoked and
- * replaced, and all of them are wrapped anew, so that old shares still open, and the old kBr opens nothing new.
+ * replaced, and all of them are wrapped anew, so that old shares still open, and the old kBr opens nothing new. What
+ * does not open is revoked as it is.
  */
 export async function linkedList(
   by: Publisher,
-  current: { own: OwnPair; checked: CheckedList },
+  current: { own: Pick<OwnPair, 'identity' | 'keys'>; checked: CheckedList },
   input: { why: RevocationReason; algorithms: readonly EncryptionAlgorithm[] },
 ): Promise<PublishKeys> {
   const { own, checked } = current;
-  const { list, hash } = checked;
+  const { list, hash, revoked } = checked;
   const { place, identity, now } = by;
   const ver = list.ver + 1;
   const { keys, wrapped } = await makeKeys(place, ver, input.algorithms);
   const carried: PublishedKey[] = [];
   for (const key of list.keys) {
-    const ended = endedBy(key, key.st === 'active' ? { revoke: input.why } : undefined, now);
     const opened = own.keys.get(key.kid);
+    const isOver = key.st === 'active' || !opened || revoked.includes(key.kid);
+    const ended = endedBy(key, isOver ? { revoke: input.why } : undefined, now);
     if (opened) {
       const wrap = await wrapFor(place, ver, opened.privateJwk);
       wrapped[key.kid] = wrap;
@@ -98,7 +98,7 @@ export async function linkedList(
   }
   const link = await signLink(own.identity, place, { new: identity.publicJwk.x, ver });
   const draft = {
-    ...{ ver, prev: hash, keys: fitting([...keys, ...carried]) },
+    ...{ ver, prev: hash, keys: fitting([...keys, ...carried], list) },
     ...handedOn(list),
     links: [...(list.links ?? []), link].slice(-LINKS_MAX),
   };
@@ -134,12 +134,17 @@ function endedBy(key: PublishedKey, fate: Fate, now: number): PublishedKey {
   return key.st === 'retired' ? key : ({ ...rest, st: 'retired' } satisfies EndedKey);
 }
 
-/** Keeps the list within its bounds; the last hybrid key that ended stays, as the word that it did. */
-function fitting(keys: readonly PublishedKey[]): PublishedKey[] {
+/**
+ * Keeps the list within its bounds. As the word that they ended, what was in use until now stays, and the last hybrid
+ * key, in whatever order another device listed them.
+ */
+function fitting(keys: readonly PublishedKey[], before: KeyList): PublishedKey[] {
   const hybrid = keys.find(({ alg, st }) => alg === 'HPKE-11-KE' && st !== 'active');
+  const ending = before.keys.filter(({ st }) => st === 'active').map(({ kid }) => kid);
+  const staying = new Set([...ending, hybrid?.kid]);
   const all = [...keys];
-  while (all.length > KEYS_MAX) {
-    const last = all.findLastIndex((key) => key.st !== 'active' && key !== hybrid);
+  while (all.length > LISTED_KEYS_MAX) {
+    const last = all.findLastIndex(({ st, kid }) => st !== 'active' && !staying.has(kid));
     all.splice(last, 1);
   }
   return all;

@@ -36,6 +36,7 @@ export async function readHistory(
     );
     for (const { skl, wrapped, at } of lists) {
       const checked = await openKeyList({ skl }, place, {});
+      if (checked.list.ver > current.list.ver) throw forked(PAST_THE_END);
       expectWraps(checked.list, wrapped);
       entries.push({ ...partsOf(checked), step: stepBetween(last, checked), at });
       last = checked;
@@ -46,25 +47,29 @@ export async function readHistory(
     }
     after = next;
   }
-  if (last?.hash !== current.hash) {
-    throw new IntegrityError('KEY_LIST_FORKED', 'The history does not end at the current list.');
-  }
+  if (last?.hash !== current.hash) throw forked(PAST_THE_END);
   return entries;
 }
+
+const PAST_THE_END = 'The history does not end at the current list.';
+const forked = (detail: string, cause?: unknown) =>
+  new IntegrityError('KEY_LIST_FORKED', detail, { cause });
 
 const partsOf = ({ list, hash, signer }: CheckedList) => ({ list, hash, signer });
 
 function stepBetween(last: CheckedList | undefined, next: CheckedList): HistoryEntry['step'] {
   if (!last) {
     if (next.list.ver === 1) return 'first';
-    throw new IntegrityError('KEY_LIST_FORKED', 'The history does not begin at the first list.');
+    throw forked('The history does not begin at the first list.');
   }
   try {
     return checkSuccession(last, next);
   } catch (cause) {
     if (!(cause instanceof KeySuccessionFault)) throw cause;
-    const detail = `Version ${next.list.ver} of your key list does not follow the one before.`;
-    throw new IntegrityError('KEY_LIST_FORKED', detail, { cause });
+    throw forked(
+      `Version ${next.list.ver} of your key list does not follow the one before.`,
+      cause,
+    );
   }
 }
 

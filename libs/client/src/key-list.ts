@@ -93,7 +93,7 @@ export async function openKeyList(
   }
   return {
     ...{ list, hash: textHash(skl), signer: signer.x, identity: signer },
-    revoked: revocations.map(({ kid }) => kid),
+    revoked: [...new Set(revocations.map(({ kid }) => kid))],
   };
 }
 

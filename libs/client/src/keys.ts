@@ -2,7 +2,6 @@ import {
   type EncryptionAlgorithm,
   type EncryptionPublicJwk,
   deriveIdentity,
-  type Identity,
   type KeyWithId,
   readRevocation,
   signRevocation,
@@ -27,7 +26,15 @@ import {
 import { type HistoryEntry, readHistory } from './key-history.ts';
 import { type CheckedList, openKeyList } from './key-list.ts';
 import { claimPackage, type OwnPackage, publishPackages } from './key-packages.ts';
-import { checkOwn, openOwn, type OwnPair, type OwnPlace } from './own-keys.ts';
+import {
+  checkOwn,
+  expectLater,
+  expectUnused,
+  openFormer,
+  openOwn,
+  type OwnPair,
+  type OwnPlace,
+} from './own-keys.ts';
 import { afterReset, followPin } from './pin-rules.ts';
 import type { PinStore } from './pin-store.ts';
 import type { Server } from './server.ts';
@@ -70,16 +77,20 @@ export class Keys {
 
   /**
    * Publishes version 1, with a new pair. When another device was faster, its pair is used. A device that
-   * remembers a list of its own publishes nothing, whatever the server says.
+   * remembers a list of its own publishes no first one, whatever the server says. What has expired is renewed.
    *
    * @returns the pair that stands
    * @throws IntegrityError as `own`
    */
   async publish(): Promise<OwnPair> {
-    if (!(await this.#pins.get(this.#place))) {
-      const first = await firstList(await this.#publisher(), this.#algorithms);
-      await this.#put(first, { 'if-none-match': '*' });
+    try {
+      const { checked } = await this.#state({ isFresh: true });
+      return this.#isExpired(checked) ? await this.rotate() : await this.own();
+    } catch (error) {
+      if (!(error instanceof ClientError) || error.status !== 404) throw error;
     }
+    const first = await firstList(await this.#publisher(), this.#algorithms);
+    await this.#put(first, { 'if-none-match': '*' });
     return this.refresh();
   }
 
@@ -92,7 +103,10 @@ export class Keys {
    * `KEY_DOWNGRADED`, `KEY_GENERATION_MISMATCH`, `WRAP_MISMATCH`, `DECRYPT_FAILED`
    */
   async own(): Promise<OwnPair> {
-    return (await this.#state()).own;
+    const { own, checked } = await this.#state();
+    if (!this.#isExpired(checked)) return own;
+    const detail = 'Your key list has expired, and nobody sends you anything: rotate your keys.';
+    throw new IntegrityError('KEY_LIST_EXPIRED', detail);
   }
 
   /** As `own`, but asks the server now. */
@@ -138,11 +152,13 @@ export class Keys {
     const { answer, etag } = await this.#fetch();
     const standing = await openKeyList(answer, this.#place, {});
     if (standing.signer !== by.identity.publicJwk.x) {
-      const checked = await checkOwn(answer, place, this.#app.server.seconds());
-      expectUnused(by.identity, checked.checked);
-      const own = await openOwn(checked, answer.wrapped, place);
-      const input = { why, algorithms: this.#algorithmsFrom(checked.checked) };
-      const next = await linkedList(by, { own, checked: checked.checked }, input);
+      const opened = await checkOwn(answer, place);
+      const { checked, identity } = opened;
+      expectUnused(by.identity, checked);
+      await this.#expectNewest(checked);
+      const own = { identity, keys: await openFormer(opened, answer.wrapped, place) };
+      const input = { why, algorithms: this.#algorithmsFrom(checked) };
+      const next = await linkedList(by, { own, checked }, input);
       await this.#put(next, { 'if-match': etag }, { isRace: true });
     }
     const taken = await this.refresh();
@@ -157,6 +173,8 @@ export class Keys {
    * so, as `IDENTITY_RESET`, and has to compare safety numbers again; what was encrypted to the old keys is lost.
    * Never done silently: only when the person says so.
    *
+   * @throws IntegrityError `KEY_GENERATION_MISMATCH` when the list is of a later kBr than this one, or this one was
+   * replaced; `KEY_LIST_ROLLBACK`, `KEY_LIST_FORKED` when it is not the newest that was seen
    * @throws ClientError `step-up-required` when the sign-in is older than some minutes
    */
   async reset(): Promise<OwnPair> {
@@ -164,6 +182,9 @@ export class Keys {
     const { answer, etag } = await this.#fetch();
     const before = await openKeyList(answer, this.#place, {});
     if (before.signer !== by.identity.publicJwk.x) {
+      expectUnused(by.identity, before);
+      expectLater(by.place.kBr.kid, before);
+      await this.#expectNewest(before);
       await this.#put(await resetList(by, before, this.#algorithms), { 'if-match': etag });
     }
     return this.refresh();
@@ -293,13 +314,8 @@ export class Keys {
 
   async #fetchOwn(): Promise<OwnState> {
     const place = this.#place;
-    const pin = await this.#pins.get(place);
-    const { answer, etag } = await this.#fetch().catch((cause: unknown) => {
-      if (!pin || !(cause instanceof ClientError) || cause.status !== 404) throw cause;
-      const detail = 'The server denies a key list that this device has seen.';
-      throw new IntegrityError('KEY_LIST_ROLLBACK', detail, { cause });
-    });
-    const opened = await checkOwn(answer, place, this.#app.server.seconds());
+    const { answer, etag } = await this.#fetch();
+    const opened = await checkOwn(answer, place);
     await this.#remember(opened.checked);
     const own = await openOwn(opened, answer.wrapped, place);
     return { own, checked: opened.checked, etag, discoverable: answer.settings.discoverable };
@@ -321,9 +337,31 @@ export class Keys {
     });
   }
 
+  /** What is to be replaced is not older than what was seen; whose it was does not matter. */
+  async #expectNewest(checked: CheckedList): Promise<void> {
+    const pin = await this.#pins.get(this.#place);
+    try {
+      followPin(pin, checked, 'this account');
+    } catch (error) {
+      const isReset = error instanceof IntegrityError && error.code === 'IDENTITY_RESET';
+      if (!isReset) throw error;
+    }
+  }
+
+  #isExpired({ list }: CheckedList): boolean {
+    return list.exp <= this.#app.server.seconds();
+  }
+
   async #fetch(): Promise<{ answer: OwnKeys; etag: string }> {
-    const { data, headers } = await this.#answer({ url: ME }, OwnKeys);
-    return { answer: data, etag: headers.get('etag') ?? '' };
+    const pin = await this.#pins.get(this.#place);
+    try {
+      const { data, headers } = await this.#answer({ url: ME }, OwnKeys);
+      return { answer: data, etag: headers.get('etag') ?? '' };
+    } catch (cause) {
+      if (!pin || !(cause instanceof ClientError) || cause.status !== 404) throw cause;
+      const detail = 'The server denies a key list that this device has seen.';
+      throw new IntegrityError('KEY_LIST_ROLLBACK', detail, { cause });
+    }
   }
 
   /** @param isRace - whether another device that was faster is no error */
@@ -355,13 +393,6 @@ interface OwnState {
   checked: CheckedList;
   etag: string;
   discoverable: KeySettingsNow['discoverable'];
-}
-
-/** A server may give the key of a lost device out again. */
-function expectUnused({ publicJwk }: Identity, { list }: CheckedList): void {
-  if (list.links?.some(({ old }) => old === publicJwk.x) !== true) return;
-  const detail = 'The server gave a key of this app out again that was replaced before.';
-  throw new IntegrityError('KEY_GENERATION_MISMATCH', detail);
 }
 
 const isPrecondition = (error: unknown): boolean =>

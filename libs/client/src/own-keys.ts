@@ -53,17 +53,18 @@ export interface OwnChecked {
 /**
  * Checks one's own list under the identity that kBr gives. Stateless: a new device can do it.
  *
+ * It may have expired: whoever replaces it can do so still.
+ *
  * @throws IntegrityError `KEY_GENERATION_MISMATCH` when the list was made under another kBr, as after a password
  * reset or when the server had this device derive a wrong one; as `openKeyList` else
  */
 export async function checkOwn(
   answer: Pick<OwnKeys, 'skl' | 'revocations'>,
   place: OwnPlace,
-  now: number,
 ): Promise<OwnChecked> {
   const identity = await deriveIdentity(place.kBr.k);
   try {
-    const checked = await openKeyList(answer, place, { identity: identity.publicJwk, now });
+    const checked = await openKeyList(answer, place, { identity: identity.publicJwk });
     if (checked.list.kbr === place.kBr.kid) return { checked, identity };
     throw mismatch('The list was made under another kBr.');
   } catch (error) {
@@ -105,22 +106,46 @@ export async function openOwn(
   wrapped: OwnKeys['wrapped'],
   place: OwnPlace,
 ): Promise<OwnPair> {
-  const keys = new Map<string, OwnKey>();
-  for (const key of checked.list.keys) {
-    try {
-      const privateJwk = await unwrap(key, wrapped[key.kid], place);
-      keys.set(key.kid, { st: key.st, publicJwk: publicHalf(privateJwk), privateJwk });
-    } catch (error) {
-      // A revoked key may have stayed under an older kBr.
-      if (!(error instanceof IntegrityError) || key.st !== 'revoked') throw error;
-    }
-  }
+  // A revoked key may have stayed under an older kBr.
+  const keys = await openKeys(checked, { wrapped, place }, (_, { st }) => st === 'revoked');
   const [first] = checked.list.keys.filter(({ st }) => st === 'active').sort(byAlgorithm);
   const main = first && keys.get(first.kid);
   if (!main) throw new IntegrityError('WRAP_MISMATCH', 'No wrapped key belongs to the list.');
   const { publicJwk, privateJwk } = main;
   const { list, revoked } = checked;
   return { list, identity, publicJwk, privateJwk, keys, revoked };
+}
+
+/**
+ * Opens what opens of a list that is to be taken over: who else had its kBr may have listed keys that do not.
+ *
+ * @throws IntegrityError `WRAP_MISMATCH` for what the server withholds or replaced
+ */
+export function openFormer(
+  { checked }: OwnChecked,
+  wrapped: OwnKeys['wrapped'],
+  place: OwnPlace,
+): Promise<Map<string, OwnKey>> {
+  const isOwnersDoing = ({ code }: IntegrityError, { st }: PublishedKey) =>
+    code === 'DECRYPT_FAILED' || st === 'revoked';
+  return openKeys(checked, { wrapped, place }, isOwnersDoing);
+}
+
+async function openKeys(
+  { list }: CheckedList,
+  { wrapped, place }: { wrapped: OwnKeys['wrapped']; place: OwnPlace },
+  mayStayClosed: (error: IntegrityError, key: PublishedKey) => boolean,
+): Promise<Map<string, OwnKey>> {
+  const keys = new Map<string, OwnKey>();
+  for (const key of list.keys) {
+    try {
+      const privateJwk = await unwrap(key, wrapped[key.kid], place);
+      keys.set(key.kid, { st: key.st, publicJwk: publicHalf(privateJwk), privateJwk });
+    } catch (error) {
+      if (!(error instanceof IntegrityError) || !mayStayClosed(error, key)) throw error;
+    }
+  }
+  return keys;
 }
 
 const byAlgorithm = ({ alg }: PublishedKey): number => (alg === 'HPKE-4-KE' ? -1 : 1);
@@ -142,4 +167,18 @@ async function unwrap(
     if (!(cause instanceof CryptoRefusal)) throw cause;
     throw new IntegrityError('DECRYPT_FAILED', 'The private key does not open.', { cause });
   }
+}
+
+/** A server may give the key of a lost device out again. @throws IntegrityError `KEY_GENERATION_MISMATCH` */
+export function expectUnused({ publicJwk }: Identity, { list }: CheckedList): void {
+  if (list.links?.some(({ old }) => old === publicJwk.x) !== true) return;
+  const detail = 'The server gave a key of this app out again that was replaced before.';
+  throw mismatch(detail);
+}
+
+/** A reset follows a loss of the account's key, so its own key is a later one. @throws as `expectUnused` */
+export function expectLater(kid: string, { list }: CheckedList): void {
+  if (generationOf(list.kbr) <= generationOf(kid)) return;
+  const detail = 'The published keys are of a later key of this app: sign in again on this device.';
+  throw mismatch(detail);
 }

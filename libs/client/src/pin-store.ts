@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { KeyPlace } from '#lib/crypto';
+import { LISTED_KEYS_MAX } from '#lib/protocol';
 import type { IntegrityError } from './client-error.ts';
 
 /** Whom a pin is about. */
@@ -17,7 +18,7 @@ export const Pin = z.object({
   /** The kid of the hybrid key seen last: from then on its absence has to be signed. */
   hybrid: Text.optional(),
   /** Kids of that list that were revoked by token. */
-  revoked: z.array(Text).max(20).optional(),
+  revoked: z.array(Text).max(LISTED_KEYS_MAX).optional(),
   /** `x` of the identities before this one, which it was linked from, or taken in place of. */
   before: z.array(Text).max(32).optional(),
   /** The `x` that was compared with its owner, and when, in seconds since 1970. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Email } from './accounts.ts';
-import { EncryptionKeyJwk, KeyListVersion, TokenRevocation } from './keys.ts';
+import { EncryptionKeyJwk, KeyListVersion, LISTED_KEYS_MAX, TokenRevocation } from './keys.ts';
 import { ClientId, RandomId, Realm, Uid } from './text.ts';
 
 /** How many at once; `GET /keys/v1/config` says so, too. */
@@ -26,7 +26,7 @@ export const Found = z.object({
   found: z.boolean(),
   uid: Uid.optional(),
   skl: z.string().optional(),
-  revocations: z.array(TokenRevocation).optional(),
+  revocations: z.array(TokenRevocation).max(LISTED_KEYS_MAX).optional(),
   /** Set aside for the transparency log's proof. */
   proof: z.record(z.string(), z.unknown()).optional(),
 });

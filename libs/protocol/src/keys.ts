@@ -91,6 +91,9 @@ export const IdentityLink = z.strictObject({
 });
 export type IdentityLink = z.infer<typeof IdentityLink>;
 
+/** What a list may hold; the oldest keys that ended go first. */
+export const LISTED_KEYS_MAX = 20;
+
 /** Links are carried on in later lists, so many at most: the oldest go first. */
 export const LINKS_MAX = 16;
 
@@ -114,7 +117,7 @@ export const KeyList = z.object({
   /** The key id of the kBr that the identity and the wraps come from: its time, in seconds, comes first. */
   kbr: z.string().regex(/^\d{1,12}-[A-Za-z0-9_-]{22}$/),
   /** At least one is active; of an algorithm, one at most. */
-  keys: z.array(PublishedKey).min(1).max(20),
+  keys: z.array(PublishedKey).min(1).max(LISTED_KEYS_MAX),
   /** From one identity to the next, since the last reset, ascending. */
   links: z.array(IdentityLink).min(1).max(LINKS_MAX).optional(),
   /** The last one. */
@@ -150,7 +153,7 @@ export type RevokeKey = z.infer<typeof RevokeKey>;
 
 /** What comes beside a list: revocations by token since it was signed, when there are any. */
 const beside = {
-  revocations: z.array(TokenRevocation).optional(),
+  revocations: z.array(TokenRevocation).max(LISTED_KEYS_MAX).optional(),
   /** Set aside for the transparency log's proof that the list is the newest. */
   proof: z.record(z.string(), z.unknown()).optional(),
 };
