@@ -219,6 +219,21 @@ describe('the identity', () => {
     expect(alice.list.links).toHaveLength(2);
   });
 
+  it('does not change to one of the far future, after which no other could come', async () => {
+    const answers = [
+      await alice.put(await alice.linked(now() + 3600)),
+      await alice.put(
+        await alice.anew(999_999_999_999),
+        { 'if-match': alice.etag },
+        { auth_time: now() },
+      ),
+    ];
+    for (const { status, body } of answers) {
+      expect([status, body.type]).toEqual([422, '/problems/invalid-key-list']);
+    }
+    expect((await alice.put(await alice.linked(now()))).status).toBe(200);
+  });
+
   it('is not changed by a link that somebody else signed, or that was made for another version', async () => {
     const next = await alice.linked();
     const other = await alice.linked();

@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+import type { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import type { KeyEvents } from '#lib/protocol';
 import { KeyStreamsService } from '../../apps/server/src/keys/key-streams.service.ts';
@@ -77,6 +79,10 @@ describe('events', () => {
 
 describe('a stream of events', () => {
   const streams = () => server.app.get(KeyStreamsService);
+  const ofBob = () =>
+    [...(Reflect.get(streams(), 'streams') as Set<{ uid: string; out: Readable }>)].flatMap(
+      (one) => (one.uid === bob.who.uid ? [one.out] : []),
+    );
   const open = async (who = bob, headers: Record<string, string> = {}) => {
     const authorization = headers.authorization ?? (await who.who.authorization('keys'));
     const ending = new AbortController();
@@ -149,6 +155,62 @@ describe('a stream of events', () => {
       return one.response.status === 200;
     });
     for (const stream of four) stream.end();
+  });
+
+  it('is not kept open by a HEAD, nor for others when many are asked for on one connection', async () => {
+    const { port, hostname } = new URL(server.url);
+    const authorization = await bob.who.authorization('keys');
+    const path = `/keys/v1/events?uid=${alice.who.uid}`;
+    const headers = { accept: 'text/event-stream', authorization };
+    for (let n = 0; n < 5; n++) {
+      const head = await fetch(server.url + path, { method: 'HEAD', headers });
+      expect(head.status).toBe(200);
+      await until(() => ofBob().length === 0);
+    }
+    const one = `GET ${path} HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\nauthorization: ${authorization}\r\n\r\n`;
+    const socket = connect(Number(port), hostname);
+    socket.write(one.repeat(4));
+    await until(() => ofBob().length === 4);
+    socket.destroy();
+    await until(() => ofBob().length === 0);
+  });
+
+  it('is let go when nobody reads it', () => {
+    const { uid, clientId } = bob.who;
+    const events = Array.from({ length: 2000 }, () => ({
+      uid: unknownUid(),
+      ver: 1,
+      etag: '"1-x"',
+    }));
+    const grant = { uid, clientId, scopes: [], audience: '' };
+    const known = { events, unknown: [], cursor: '0' };
+    const out = streams().open(grant, 'token', [], known);
+    expect(out.destroyed).toBe(true);
+  });
+
+  it('is cut when what was written before its end is not read', async () => {
+    const { uid, clientId } = bob.who;
+    const grant = { uid, clientId, scopes: [], audience: '' };
+    const out = streams().open(grant, 'token', [], { events: [], unknown: [], cursor: '0' });
+    await streams().beat();
+    expect([out.destroyed, ofBob()]).toEqual([false, [out]]);
+    await streams().beat();
+    expect(out.destroyed).toBe(true);
+    await until(() => ofBob().length === 0);
+  });
+
+  it('tells one’s own changes to who hides from everybody', async () => {
+    await alice.get(`users/${alice.who.uid}`);
+    await server.db.query(`UPDATE key_member SET discoverable = 'nobody' WHERE uid = $1`, [
+      alice.who.uid,
+    ]);
+    const [own, others] = [await open(alice), await open(bob)];
+    await alice.put(await alice.rotated());
+    await streams().look();
+    await until(() => own.events().length === 2);
+    expect([own.events().map(({ ver }) => ver), others.events()]).toEqual([[1, 2], []]);
+    own.end();
+    others.end();
   });
 
   it('ends when the server stops', async () => {

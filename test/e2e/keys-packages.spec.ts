@@ -1,8 +1,9 @@
 import { deriveIdentity, generateEncryptionKey, generateHybridKey } from '#lib/crypto';
-import { type ClaimedPackage, KEY_PACKAGE_TYPE } from '#lib/protocol';
+import { type ClaimedPackage, KEY_LIST_TYPE, KEY_PACKAGE_TYPE } from '#lib/protocol';
 import { caller, digestOf, randomId } from '../support/caller.ts';
 import { KeyHolder } from '../support/key-holder.ts';
 import { TestServer } from '../support/test-server.ts';
+import { until } from '../support/until.ts';
 
 let server: TestServer;
 let alice: KeyHolder;
@@ -65,6 +66,66 @@ describe('key packages', () => {
   it('may hold a hybrid key', async () => {
     const { publicJwk } = generateHybridKey();
     expect((await publish([await make({ key: publicJwk })])).status).toBe(200);
+  });
+
+  it('are not published again once they were claimed, as by whoever has a token', async () => {
+    const once = await make();
+    await publish([once]);
+    expect(await claim()).toEqual({ found: true, package: once });
+    expect((await publish([once])).status).toBe(409);
+    expect(await claim()).toEqual({ found: false });
+    expect((await publish([])).body).toEqual({ waiting: 0, hasLast: false });
+  });
+
+  it('do not end with an older last resort again, as by whoever has a token', async () => {
+    const iat = server.clock.seconds();
+    const [older, newer] = [
+      await make({ last: true, iat: iat - 1 }),
+      await make({ last: true, iat }),
+    ];
+    expect((await publish([older])).status).toBe(200);
+    expect((await publish([newer])).status).toBe(200);
+    expect((await publish([older])).status).toBe(409);
+    expect(await claim()).toEqual({ found: true, package: newer });
+  });
+
+  it('leave no rows once they have expired, however many come', async () => {
+    const rows = () =>
+      server.db.query<object[]>(`SELECT FROM key_package WHERE uid = $1`, [alice.who.uid]);
+    await publish(await several(50, { exp: server.clock.seconds() + 60 }));
+    await server.db.query(`UPDATE key_package SET expires_at = now() - interval '1 minute'`);
+    await publish([await make()]);
+    expect(await rows()).toHaveLength(1);
+  });
+
+  it('of an identity that is replaced while they come do not take the place of the new one’s', async () => {
+    const old = await make();
+    await publish([await make()]);
+    const { by, list } = await alice.linked();
+    const skl = await by.sign(KEY_LIST_TYPE, list);
+    const answer = await server.db.transaction(async (tx) => {
+      const who = [alice.who.uid, alice.who.clientId];
+      await tx.query(`SELECT FROM key_member WHERE uid = $1 AND client_id = $2 FOR UPDATE`, who);
+      const sent = publish([old]);
+      await until(async () => {
+        const waiting = await tx.query<object[]>(
+          `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`,
+        );
+        return waiting.length > 0;
+      });
+      await tx.query(
+        `INSERT INTO key_list (uid, client_id, ver, skl, wrapped, published_at)
+         VALUES ($1, $2, 2, $3, '{}', now())`,
+        [...who, skl],
+      );
+      await tx.query(`UPDATE key_member SET ver = 2 WHERE uid = $1 AND client_id = $2`, who);
+      return { sent };
+    });
+    expect((await answer.sent).status).toBe(403);
+    const rows = await server.db.query(`SELECT signer FROM key_package WHERE uid = $1`, [
+      alice.who.uid,
+    ]);
+    expect(rows).toEqual([{ signer: alice.identity.publicJwk.x }]);
   });
 
   it('expire', async () => {

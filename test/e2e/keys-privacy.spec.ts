@@ -149,7 +149,6 @@ describe('budgets', () => {
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
     expect((await discover(bob, [others[3]?.who.email ?? ''])).status).toBe(429);
     expect((await bob.send('post', 'packages/claims', { uid: d })).status).toBe(429);
-    expect((await discover(bob, [others[0]?.who.email ?? ''])).status).toBe(200);
     expect((await bob.get(`users/${a}`)).status).toBe(200);
     expect((await alice.get(`users/${d}`)).status).toBe(200);
     server.clock.advance(86_400);
@@ -179,6 +178,41 @@ describe('budgets', () => {
     expect([hit.status, miss.status, hit.text]).toEqual([429, 429, miss.text]);
     // Nothing was counted by that.
     expect((await lookUp(bob, found.slice(0, 4))).status).toBe(200);
+  });
+
+  it('do not tell by whom they let pass which address is that of somebody known', async () => {
+    await start('all=1000000/60,look-up.account=2/86400');
+    const [known] = await members(1);
+    const email = known?.who.email ?? '';
+    expect((await lookUp(bob, [alice.who.uid, known?.who.uid ?? ''])).status).toBe(200);
+    const [wrong, right] = [
+      await discover(bob, ['nobody@example.org']),
+      await discover(bob, [email]),
+    ];
+    expect([wrong.status, right.status, right.text]).toEqual([429, 429, wrong.text]);
+  });
+
+  it('count an address once, and whom it led to not again', async () => {
+    await start('all=1000000/60,look-up.account=1/86400');
+    for (let n = 0; n < 2; n++) {
+      expect((await discover(bob, [alice.who.email])).status).toBe(200);
+      expect((await bob.get(`users/${alice.who.uid}`)).status).toBe(200);
+    }
+    const events = await bob.get(`events?uid=${alice.who.uid}`);
+    expect(events.body).toMatchObject({ events: [{ uid: alice.who.uid }], unknown: [] });
+  });
+
+  it.each<[string, (who: TestCaller) => Promise<Answer>]>([
+    ['uid', ({ uid }) => bob.get(`users/${uid}`)],
+    ['uid among others', ({ uid }) => lookUp(bob, [uid])],
+    ['address', ({ email }) => discover(bob, [email])],
+  ])('remember by %s who is found after he was looked for in vain', async (_, ask) => {
+    await start('all=1000000/60,look-up.account=1/86400');
+    const who = await caller(server);
+    await ask(who);
+    await KeyHolder.join(server, who);
+    expect((await ask(who)).status).toBe(200);
+    expect((await bob.get(`events?uid=${who.uid}`)).body).toMatchObject({ unknown: [] });
   });
 
   it('let ten new ones a minute pass, and more when they come at once, to be waited for', async () => {

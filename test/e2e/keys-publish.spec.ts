@@ -120,6 +120,7 @@ describe('publishing', () => {
     ['that has expired', ({ list }) => Object.assign(list, { iat: now() - 60, exp: now() - 1 })],
     ['that lives 401 days', ({ list }) => (list.exp = now() + 401 * 86_400)],
     ['that says kbr wrongly', ({ list }) => (list.kbr = 'x')],
+    ['of a kBr of the future', ({ list }) => (list.kbr = `999999999999-${'A'.repeat(22)}`)],
     ['without keys', ({ list }) => (list.keys = [])],
     [
       'with 21 keys',

@@ -84,10 +84,7 @@ export class DirectoryService {
     if (seen[0]?.isMember !== true) {
       throw new Failure('forbidden', 'Publish your own keys in this app first.');
     }
-    const targets = seen.map(({ target, uid, countedIn }) => ({
-      ...{ target, isFound: uid !== null, countedIn },
-    }));
-    return this.budget.charge(caller, targets);
+    return this.budget.charge(caller, seen);
   }
 }
 

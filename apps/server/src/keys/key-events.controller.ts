@@ -65,6 +65,10 @@ export class KeyEventsController {
     }
     const token = authorization.slice(authorization.indexOf(' ') + 1);
     const stream = this.streams.open(caller, token, uids, known);
+    // Not the answer's end: that of a HEAD, or of one of several on a connection, says nothing of it.
+    const { socket } = reply.raw.req;
+    socket.once('close', () => stream.destroy());
+    if (socket.destroyed) stream.destroy();
     await reply
       .header('content-type', 'text/event-stream')
       .header('connection', 'close') // or a server that stops would wait for its next request

@@ -6,6 +6,7 @@ import {
   checkSuccession,
   expectCoherent,
   Failure,
+  generationOf,
   type IdentityStep,
   KEY_LIST_TYPE,
   KeyList,
@@ -13,7 +14,7 @@ import {
   type PublishedKey,
   type SignedList,
 } from '#lib/protocol';
-import { openSigned, type Place, readPart } from './signed.ts';
+import { openSigned, type Place, readPart, SKEW_SECONDS } from './signed.ts';
 import { parseStrictly } from './strict-json.ts';
 
 /** A flattened JWE whose key the server does not have (keys.md §3.3). */
@@ -49,6 +50,10 @@ export function openKeyList(skl: string, place: Place): SignedList {
     place,
   );
   if (payload.exp <= place.now) throw refuse('The list has expired.');
+  // Its time never decreases: of the far future, it would be the last one.
+  if (generationOf(payload.kbr) > place.now + SKEW_SECONDS) {
+    throw refuse('The kBr is of the future.');
+  }
   byRules(() => {
     expectCoherent(payload, signer);
   });

@@ -9,7 +9,7 @@ import {
 } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import { Failure, type KeyEvents, KEYS_LIMITS } from '#lib/protocol';
+import { Failure, type KeyEvent, type KeyEvents, KEYS_LIMITS } from '#lib/protocol';
 import type { Grant } from '../oauth/bearer.guard.ts';
 import { Clock } from '../platform/clock.ts';
 import { RepeatedJob } from '../platform/repeated-job.ts';
@@ -31,11 +31,10 @@ interface Stream {
   told: Map<string, string | undefined>;
 }
 
-interface Change {
-  uid: string;
+interface Change extends KeyEvent {
   clientId: string;
-  ver: number;
-  etag: string;
+  /** Or hidden from everybody but himself. */
+  isShown: boolean;
 }
 
 /**
@@ -67,11 +66,11 @@ export class KeyStreamsService
 
   /** A server that stops waits for its connections: these would never end. */
   beforeApplicationShutdown(): void {
-    for (const stream of this.streams) this.end(stream);
+    for (const { out } of this.streams) out.end();
   }
 
   async onModuleDestroy(): Promise<void> {
-    for (const stream of this.streams) this.end(stream);
+    for (const { out } of this.streams) out.end();
     await Promise.all([this.looking.stop(), this.beating.stop()]);
   }
 
@@ -103,7 +102,7 @@ export class KeyStreamsService
     stream.out.once('close', () => this.streams.delete(stream));
     const { unknown: nobody } = known;
     stream.out.write(`event: watching\ndata: ${JSON.stringify({ unknown: nobody })}\n\n`);
-    for (const event of known.events) this.tell(stream, { ...event, clientId }, known.cursor);
+    for (const event of known.events) this.tell(stream, event, known.cursor);
     // From where the streams that were there are: what comes twice is not told twice.
     if (this.streams.size === 1) this.lookedAt = known.cursor;
     return stream.out;
@@ -120,7 +119,8 @@ export class KeyStreamsService
       if (!isChange(change)) continue;
       for (const stream of this.streams) {
         const isWatched = stream.clientId === change.clientId && stream.told.has(change.uid);
-        if (isWatched) this.tell(stream, change, cursor);
+        const isTold = isWatched && (change.isShown || change.uid === stream.uid);
+        if (isTold) this.tell(stream, change, cursor);
       }
     }
   }
@@ -140,7 +140,7 @@ export class KeyStreamsService
     }
   }
 
-  private tell(stream: Stream, { uid, ver, etag }: Change, cursor: string): void {
+  private tell(stream: Stream, { uid, ver, etag }: KeyEvent, cursor: string): void {
     if (stream.told.get(uid) === etag) return;
     stream.told.set(uid, etag);
     this.write(
@@ -150,13 +150,14 @@ export class KeyStreamsService
   }
 
   private write(stream: Stream, text: string): void {
-    if (stream.out.writableLength > UNREAD_MAX) this.end(stream);
-    else stream.out.write(text);
+    if (stream.out.writableLength > UNREAD_MAX) stream.out.destroy();
+    else if (!stream.out.writableEnded) stream.out.write(text);
   }
 
-  private end(stream: Stream): void {
-    this.streams.delete(stream);
-    stream.out.end();
+  /** What was written is still read, but not for ever. */
+  private end({ out }: Stream): void {
+    if (out.writableEnded) out.destroy();
+    else out.end();
   }
 }
 
@@ -166,8 +167,8 @@ const isChange = (change: { [K in keyof Change]?: Change[K] | null }): change is
 /** $1 cursor, $2 overlap. One row without a change when nothing changed. */
 const CHANGED = `
   SELECT m.uid, m.client_id AS "clientId", m.ver, m.etag,
+         m.discoverable = 'app' AS "isShown",
          floor(extract(epoch FROM statement_timestamp()) * 1000 - $2::integer)::bigint::text AS cursor
     FROM (SELECT 1) one
-    LEFT JOIN key_member m
-           ON m.changed_at > to_timestamp($1::bigint / 1000.0) AND m.discoverable = 'app'
+    LEFT JOIN key_member m ON m.changed_at > to_timestamp($1::bigint / 1000.0)
    ORDER BY m.changed_at`;

@@ -13,6 +13,7 @@ import { Config } from '../platform/config.ts';
 import { runNamed } from '../platform/named-statement.ts';
 import { RepeatedJob } from '../platform/repeated-job.ts';
 import { tooMany } from './keys.service.ts';
+import type { Seen } from './look-ups.ts';
 
 /** What looking in vain costs; looking with success costs 1. */
 const MISS_COST = 5;
@@ -21,14 +22,8 @@ const PURGE_MS = 3_600_000;
 const REMEMBERED_SECONDS = 400 * 86_400;
 const UNLIMITED = { count: 2 ** 31 - 1, seconds: 86_400 };
 
-/** Somebody who was looked for. */
-export interface Target {
-  /** A uid; or of an address that nobody was found by, a secret hash. */
-  target: string;
-  isFound: boolean;
-  /** The window in which the asker was last charged for it. */
-  countedIn: number | null;
-}
+/** What was looked for: a uid, or a secret hash of an address. */
+type Target = Pick<Seen, 'target' | 'uid' | 'countedIn'>;
 
 /**
  * Counts the different people that somebody looks for, so that nobody asks for everybody: whoever was
@@ -59,7 +54,7 @@ export class LookUpBudgetService implements OnApplicationBootstrap, OnModuleDest
   }
 
   /**
-   * One statement, and none where all were counted in this window.
+   * One statement, and none where all were counted in this window and are remembered as they are.
    *
    * @throws Failure `too-many-requests`; then nothing was counted
    */
@@ -75,7 +70,7 @@ export class LookUpBudgetService implements OnApplicationBootstrap, OnModuleDest
       ...{ name: 'key-charge', text: CHARGE },
       values: [
         ...[uid, clientId, targets.map(({ target }) => target)],
-        ...[targets.map(({ isFound }) => isFound), this.clock.now()],
+        ...[targets.map(({ uid }) => uid), this.clock.now()],
         ...[day.count, day.seconds, burst.count, burst.seconds, app.count, app.seconds],
         MISS_COST,
       ],
@@ -91,7 +86,7 @@ export class LookUpBudgetService implements OnApplicationBootstrap, OnModuleDest
     return this.config.limits.budgets[name] ?? UNLIMITED;
   }
 
-  /** Those who were not found are forgotten with their window. */
+  /** Those who were not found, and addresses, are forgotten with their window. */
   private async purge(): Promise<void> {
     const now = this.clock.seconds();
     await this.db.query(

@@ -6,6 +6,7 @@ export interface Seen {
   /** Whether who asks has published keys in the app. */
   isMember: boolean;
   target: string;
+  /** The window in which the target was counted, if who was found is remembered as found. */
   countedIn: number | null;
   uid: string | null;
   skl: string;
@@ -15,12 +16,12 @@ export interface Seen {
 
 // Each row is found by its whole primary key, whatever the statistics of the tables say: in a join, a
 // plan that was made while a table was small goes through all of it when it has grown.
-const columns = (asker: string, app: string, target: string) => `
+const columns = (asker: string, app: string, target: string, isRemembered = 'c.is_found') => `
   EXISTS (SELECT FROM key_member me WHERE me.uid = ${asker} AND me.client_id = ${app}) AS "isMember",
   m.uid, m.etag, m.revocations,
   (SELECT l.skl FROM key_list l
     WHERE l.uid = m.uid AND l.client_id = ${app} AND l.ver = m.ver) AS skl,
-  (SELECT c.counted_in FROM key_contact c
+  (SELECT CASE WHEN m.uid IS NULL OR ${isRemembered} THEN c.counted_in END FROM key_contact c
     WHERE c.uid = ${asker} AND c.client_id = ${app} AND c.target = ${target}) AS "countedIn"`;
 const seen = (asker: string, app: string, uid: string) => `
   LEFT JOIN LATERAL (
@@ -42,9 +43,13 @@ export const LOOK_UP_BY_TOKEN = `
   SELECT t.payload, $3 AS target, ${columns('t.uid', 't.app', '$3')}
     FROM t LEFT JOIN account a ON a.uid = $3 ${seen('t.uid', 't.app', '$3')}`;
 
+const REMEMBERED = `EXISTS (
+    SELECT FROM key_contact k
+     WHERE k.uid = $1 AND k.client_id = $2 AND k.target = m.uid AND k.is_found)`;
+
 /** $1 who asks, $2 in which app, $3 for what addresses, in lower case, $4 their hashes */
 export const DISCOVER = `
-  SELECT coalesce(m.uid, t.hash) AS target, ${columns('$1', '$2', 'coalesce(m.uid, t.hash)')}
+  SELECT t.hash AS target, ${columns('$1', '$2', 't.hash', REMEMBERED)}
     FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS t (email, hash, n)
     LEFT JOIN account a ON a.normal_email = t.email AND a.verified_at IS NOT NULL
     ${seen('$1', '$2', 'a.uid')}

@@ -22,7 +22,7 @@ import { Clock } from '../platform/clock.ts';
 import { RepeatedJob } from '../platform/repeated-job.ts';
 import { DirectoryService } from './directory.service.ts';
 import { KeysService } from './keys.service.ts';
-import { openSigned, type Place } from './signed.ts';
+import { openSigned, type Place, readPart } from './signed.ts';
 
 const PURGE_MS = 3_600_000;
 
@@ -57,7 +57,7 @@ export class PackagesService implements OnApplicationBootstrap, OnModuleDestroy 
    * Takes all of them or none.
    *
    * @throws Failure `forbidden` to who has published no keys, `invalid-package`, `signature-required`,
-   *   `conflict` for an id that was used, `over-quota`
+   *   `conflict` for an id that was used or an older last resort, `over-quota`
    */
   async publish(caller: Grant, texts: readonly string[]): Promise<PackagesNow> {
     const identity = await this.keys.signerOf(caller);
@@ -67,6 +67,7 @@ export class PackagesService implements OnApplicationBootstrap, OnModuleDestroy 
       throw refuse('There is one last resort at most.');
     }
     return this.db.transaction(async (tx) => {
+      await this.expectStill(tx, caller, identity);
       await this.store(tx, caller, { texts, packages, identity });
       const now = await this.count(tx, caller, identity);
       if (now.waiting > KEYS_LIMITS.packages) {
@@ -105,28 +106,22 @@ export class PackagesService implements OnApplicationBootstrap, OnModuleDestroy 
 
   private async store(
     tx: EntityManager,
-    { uid, clientId }: Grant,
+    caller: Grant,
     {
       texts,
       packages,
       identity,
     }: { texts: readonly string[]; packages: KeyPackage[]; identity: string },
   ): Promise<void> {
-    // One publication of a user at a time, or two at once would both find room.
-    await tx.query(`SELECT FROM key_member WHERE uid = $1 AND client_id = $2 FOR UPDATE`, [
-      ...[uid, clientId],
-    ]);
-    if (packages.some(({ last }) => last)) {
-      await tx.query(`DELETE FROM key_package WHERE uid = $1 AND client_id = $2 AND is_last`, [
-        ...[uid, clientId],
-      ]);
-    }
+    const { uid, clientId } = caller;
     // What another identity signed would be refused by whoever claims it.
-    await tx.query(`DELETE FROM key_package WHERE uid = $1 AND client_id = $2 AND signer <> $3`, [
-      uid,
-      clientId,
-      identity,
-    ]);
+    await tx.query(
+      `DELETE FROM key_package
+        WHERE uid = $1 AND client_id = $2 AND (signer <> $3 OR expires_at <= $4)`,
+      [uid, clientId, identity, this.clock.now()],
+    );
+    const last = packages.find((one) => one.last);
+    if (last) await this.makeWay(tx, caller, last);
     const stored = await tx.query<unknown[]>(
       `INSERT INTO key_package (uid, client_id, id, package, signer, is_last, expires_at)
        SELECT $1, $2, one.id, one.package, $3, one.is_last, to_timestamp(one.exp)
@@ -141,13 +136,49 @@ export class PackagesService implements OnApplicationBootstrap, OnModuleDestroy 
     if (stored.length < packages.length) throw new Failure('conflict', 'An id is used already.');
   }
 
+  /**
+   * One publication of a user at a time, of packages or of a list: else two at once would both find
+   * room, or packages of an identity that was replaced meanwhile would take the place of newer ones.
+   */
+  private async expectStill(
+    tx: EntityManager,
+    { uid, clientId }: Grant,
+    identity: string,
+  ): Promise<void> {
+    await tx.query(`SELECT FROM key_member WHERE uid = $1 AND client_id = $2 FOR UPDATE`, [
+      ...[uid, clientId],
+    ]);
+    const [row] = await tx.query<{ skl: string }[]>(
+      `SELECT l.skl FROM key_member m JOIN key_list l USING (uid, client_id, ver)
+        WHERE m.uid = $1 AND m.client_id = $2`,
+      [uid, clientId],
+    );
+    if (!row || this.keys.signerIn(row.skl) !== identity) throw notInUse();
+  }
+
+  /** Whoever has a token and an older last resort does not bring that one back. */
+  private async makeWay(
+    tx: EntityManager,
+    { uid, clientId }: Grant,
+    { iat }: KeyPackage,
+  ): Promise<void> {
+    const [gone] = await tx.query<[{ package: string }[], number]>(
+      `DELETE FROM key_package WHERE uid = $1 AND client_id = $2 AND is_last RETURNING package`,
+      [uid, clientId],
+    );
+    const isNewer = gone.some(
+      (one) => (readPart(one.package.split('.')[1] ?? '') as KeyPackage).iat > iat,
+    );
+    if (isNewer) throw new Failure('conflict', 'A newer last resort stands.');
+  }
+
   private async count(
     tx: EntityManager,
     { uid, clientId }: Grant,
     identity: string,
   ): Promise<PackagesNow> {
     const [row] = await tx.query<PackagesNow[]>(
-      `SELECT count(*) FILTER (WHERE NOT is_last)::integer AS waiting,
+      `SELECT count(*) FILTER (WHERE NOT is_last AND NOT is_claimed)::integer AS waiting,
               count(*) FILTER (WHERE is_last) > 0 AS "hasLast"
          FROM key_package
         WHERE uid = $1 AND client_id = $2 AND signer = $3 AND expires_at > $4`,
@@ -157,6 +188,8 @@ export class PackagesService implements OnApplicationBootstrap, OnModuleDestroy 
   }
 }
 
+const notInUse = () =>
+  new Failure('signature-required', 'It is not signed by the identity in use.');
 const refuse = (why: string, cause?: unknown) => new Failure('invalid-package', why, { cause });
 
 function open(text: string, place: Place, identity: string): KeyPackage {
@@ -174,17 +207,17 @@ function open(text: string, place: Place, identity: string): KeyPackage {
     if (!(error instanceof CryptoRefusal)) throw error;
     throw refuse(error.message, error);
   }
-  if (signer !== identity) {
-    throw new Failure('signature-required', 'It is not signed by the identity in use.');
-  }
+  if (signer !== identity) throw notInUse();
   return payload;
 }
 
-/** Of many at once each gets another row, or none. */
+/** Of many at once each gets another row, or none. Its id stays, so that it is not published again. */
 const CLAIM = `
-  DELETE FROM key_package
-   WHERE (uid, client_id, id) = (
-           SELECT uid, client_id, id FROM key_package
-            WHERE uid = $1 AND client_id = $2 AND signer = $3 AND expires_at > $4 AND NOT is_last
-            ORDER BY expires_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-  RETURNING package`;
+  WITH one AS (
+    SELECT id, package FROM key_package
+     WHERE uid = $1 AND client_id = $2 AND signer = $3 AND expires_at > $4
+       AND NOT is_last AND NOT is_claimed
+     ORDER BY expires_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+  UPDATE key_package p SET is_claimed = true, package = '' FROM one
+   WHERE p.uid = $1 AND p.client_id = $2 AND p.id = one.id
+  RETURNING one.package`;

@@ -26,7 +26,7 @@ export interface Place {
 }
 
 /** How far, in seconds, a publisher's clock may be ahead of ours. */
-const SKEW_SECONDS = 600;
+export const SKEW_SECONDS = 600;
 
 /** What every signed object says of its place. */
 interface Placed {

@@ -78,7 +78,7 @@ export class KeyService1764000000026 implements MigrationInterface {
  *
  * It does not wait for the disk: after a crash, the last of it may be forgotten.
  */
-const CHARGE = `
+export const CHARGE = `
 CREATE FUNCTION key_charge(
   asker text, app text, targets text[], hits boolean[], at timestamptz,
   day_count integer, day_seconds integer, burst_count integer, burst_seconds integer,

@@ -22,6 +22,7 @@ import { App1764000000023 } from './1764000000023-app.ts';
 import { SecondFactor1764000000024 } from './1764000000024-second-factor.ts';
 import { KeyService1764000000026 } from './1764000000026-key-service.ts';
 import { AppKey1764000000028 } from './1764000000028-app-key.ts';
+import { KeyBudget1764000000029 } from './1764000000029-key-budget.ts';
 
 /** In the order they run. A published migration is never edited: add the next one. */
 export const migrations = [
@@ -49,4 +50,5 @@ export const migrations = [
   SecondFactor1764000000024,
   KeyService1764000000026,
   AppKey1764000000028,
+  KeyBudget1764000000029,
 ];
