@@ -200,6 +200,14 @@ describe('the next list', () => {
   });
 });
 
+it('is never the next one where the operator allows none', async () => {
+  const strict = await TestServer.start({ BUDGETS: 'key-change.account=0/86400' });
+  const bob = await KeyHolder.join(strict, await caller(strict));
+  strict.clock.advance(61);
+  expect((await bob.put(bob.next())).status).toBe(429);
+  await strict.stop();
+});
+
 describe('the identity', () => {
   it('is not replaced by whoever has a token alone', async () => {
     const thief = await deriveIdentity(Buffer.alloc(32, 7));
@@ -262,6 +270,15 @@ describe('the identity', () => {
         const [old] = alice.list.keys;
         if (!old) throw new Error('There is no key.');
         list.keys = [old];
+        Reflect.deleteProperty(wrapped, old.kid);
+      },
+    ],
+    [
+      'says of a key under the old kBr that it is under the new one',
+      ({ list, wrapped }) => {
+        const [old] = alice.list.keys;
+        if (!old) throw new Error('There is no key.');
+        list.keys = [{ ...old, since: list.ver }];
         Reflect.deleteProperty(wrapped, old.kid);
       },
     ],

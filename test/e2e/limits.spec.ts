@@ -369,6 +369,7 @@ describe('the configuration', () => {
   it.each([
     ['BUDGETS', 'sign-up.client=many'],
     ['BUDGETS', 'no-such.budget=1/2'],
+    ['BUDGETS', 'look-up.account=1/0'],
     ['TRUSTED_PROXIES', 'proxy.example.org'],
     ['TRUSTED_PROXIES', '10.0.0.0/33'],
   ])('takes no %s=%s', async (name, value) => {

@@ -185,7 +185,7 @@ function expectCarriedKey(
     throw fault('A key ended at another time.');
   }
   const isSame = sinceOf(key) === sinceOf(old) && key.wsha === old.wsha;
-  const isRewrapped = step === 'link' && sinceOf(key) === ver;
+  const isRewrapped = step === 'link' && sinceOf(key) === ver && key.wsha !== old.wsha;
   if (step === 'link' && key.st !== 'revoked' && !isRewrapped) {
     throw fault('A key is not wrapped under the new kBr.');
   }

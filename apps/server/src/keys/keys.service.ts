@@ -236,6 +236,7 @@ export class KeysService {
     for (const name of ['key-burst.account', 'key-change.account'] satisfies BudgetName[]) {
       const budget = this.config.limits.budgets[name];
       if (!budget) continue;
+      if (budget.count === 0) throw tooMany('The keys are not changed here.', budget.seconds);
       const [nth] = await this.db.query<{ at: Date }[]>(
         `SELECT published_at AS at FROM key_list WHERE uid = $1 AND client_id = $2
           ORDER BY ver DESC OFFSET $3 LIMIT 1`,

@@ -65,7 +65,7 @@ export const BudgetList = z
     for (const part of text.split(',').map((piece) => piece.trim())) {
       if (part === '') continue;
       const [, name = '', count, seconds] =
-        /^([a-z.-]+)=(?:(\d{1,9})\/(\d{1,9})|none)$/.exec(part) ?? [];
+        /^([a-z.-]+)=(?:(\d{1,9})\/([1-9]\d{0,8})|none)$/.exec(part) ?? [];
       if (name !== 'all' && !(name in defaults)) {
         context.addIssue({ code: 'custom', message: `${part} is no <budget>=<count>/<seconds>` });
       }
