@@ -300,6 +300,7 @@ describe('A server of before', () => {
     await tokenFor(server, alice, { ...asked, scope: 'openid storage' });
     const form = { client_id: '5882386c6d801776', grant_type: 'fxa-credentials', scope: OLD_SYNC };
     await post(server, 'oauth/token', form, alice.authorization).expect(200);
+    await connected(alice); // and so the uses until now are written down
     const migration = new Consent1764000000022();
     const db = server.db.createQueryRunner();
     await migration.down(db);

@@ -12,7 +12,7 @@ import { RepeatedJob } from '../platform/repeated-job.ts';
 import { Config } from '../platform/config.ts';
 import { SettingsService } from '../platform/settings.service.ts';
 import { ClientsService } from './clients.service.ts';
-import { ConsentsService } from './consents.service.ts';
+import { AppUsesService } from './app-uses.service.ts';
 import { DeviceCodesService } from './device-codes.service.ts';
 import { fetchOutside } from './fetch-outside.ts';
 import { adapters } from './oidc.adapter.ts';
@@ -54,7 +54,7 @@ export class AuthorityService implements OnModuleDestroy {
   constructor(
     @InjectDataSource() private readonly db: DataSource,
     private readonly clients: ClientsService,
-    private readonly consents: ConsentsService,
+    private readonly uses: AppUsesService,
     private readonly deviceCodes: DeviceCodesService,
     private readonly accounts: AccountsService,
     private readonly settings: SettingsService,
@@ -99,7 +99,9 @@ export class AuthorityService implements OnModuleDestroy {
       profile: (uid) => this.accounts.profile(uid),
       takeKeys: (grantId) => this.takeKeys(grantId),
       mayPoll: (deviceCode) => this.deviceCodes.mayPoll(deviceCode),
-      noteUse: (uid, clientId) => this.consents.noteUse(uid, clientId),
+      noteUse: (uid, clientId) => {
+        this.uses.note(uid, clientId);
+      },
     });
     answerFailures(provider, this.logger);
     this.keys = keys;

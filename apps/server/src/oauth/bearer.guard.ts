@@ -17,7 +17,7 @@ import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
 import { runNamed } from '../platform/named-statement.ts';
 import { StrategyGuard } from '../platform/strategy.guard.ts';
-import { ConsentsService } from './consents.service.ts';
+import { AppUsesService } from './app-uses.service.ts';
 import { badProof, checkProof, DPOP_ALGS, dpopChallenge, PROOF_SECONDS } from './dpop-proof.ts';
 import { hashOf } from './token-hash.ts';
 
@@ -45,7 +45,7 @@ export class BearerStrategy extends PassportStrategy(Strategy, 'bearer') {
     @InjectDataSource() protected readonly db: DataSource,
     private readonly clock: Clock,
     private readonly config: Config,
-    private readonly consents: ConsentsService,
+    private readonly uses: AppUsesService,
   ) {
     super();
   }
@@ -59,7 +59,7 @@ export class BearerStrategy extends PassportStrategy(Strategy, 'bearer') {
     const isBound = scheme.toLowerCase() === 'dpop';
     const payload = await (isBound ? this.findBound(token, request) : this.find(token, request));
     const { accountId, clientId, scope, aud, extra } = payload;
-    await this.consents.noteUse(accountId, clientId);
+    this.uses.note(accountId, clientId);
     return {
       ...{ uid: accountId, clientId, scopes: scope?.split(' ') ?? [], audience: aud ?? '' },
       generation: extra?.['fxa-generation'],

@@ -5,12 +5,8 @@ import { type ConnectedApp, Failure } from '#lib/protocol';
 import { EventsService } from '../events/events.service.ts';
 import { Clock } from '../platform/clock.ts';
 import type { Visitor } from '../platform/visitor.ts';
+import { AppUsesService } from './app-uses.service.ts';
 import { ClientsService } from './clients.service.ts';
-
-/** A request seldom pays for a write: the last use is late by this much at most. */
-const NOTED_EVERY_MS = 600_000;
-/** More than use the server within ten minutes; beyond that some are written down more often. */
-const REMEMBERED_MAX = 20_000;
 
 interface Row {
   clientId: string;
@@ -27,13 +23,11 @@ const ROW = `
 /** What accounts let apps do, from the first yes until they revoke it. */
 @Injectable()
 export class ConsentsService {
-  /** When the use of an app by an account was last written down, in milliseconds. */
-  private readonly notedAt = new Map<string, number>();
-
   constructor(
     @InjectDataSource() private readonly db: DataSource,
     private readonly clients: ClientsService,
     private readonly events: EventsService,
+    private readonly uses: AppUsesService,
     private readonly clock: Clock,
   ) {}
 
@@ -62,6 +56,7 @@ export class ConsentsService {
 
   /** The apps that an account let in, the last used first. */
   async list(uid: string): Promise<ConnectedApp[]> {
+    await this.uses.written();
     const rows = await this.db.query<Row[]>(
       `${ROW} ORDER BY coalesce(used_at, changed_at) DESC, client_id`,
       [uid],
@@ -96,22 +91,10 @@ export class ConsentsService {
        SELECT EXISTS (SELECT FROM forgotten) OR EXISTS (SELECT FROM gone) AS known`,
       [uid, clientId],
     );
-    this.notedAt.delete(`${uid} ${clientId}`);
+    this.uses.forget(uid, clientId);
     if (!row.known) {
       throw new Failure('unknown-client', 'This app is not connected.', { extra: { clientId } });
     }
     await this.events.record({ uid }, 'app.revoked', from);
-  }
-
-  /** Notes that an app used what an account gave it: a process writes once in ten minutes at most. */
-  async noteUse(uid: string, clientId: string): Promise<void> {
-    const key = `${uid} ${clientId}`;
-    const now = this.clock.now();
-    if (now.getTime() - (this.notedAt.get(key) ?? 0) < NOTED_EVERY_MS) return;
-    if (this.notedAt.size >= REMEMBERED_MAX) this.notedAt.clear();
-    this.notedAt.set(key, now.getTime());
-    await this.db.query(`UPDATE consent SET used_at = $3 WHERE uid = $1 AND client_id = $2`, [
-      ...[uid, clientId, now],
-    ]);
   }
 }

@@ -20,6 +20,7 @@ import { AuthorityService } from './authority.service.ts';
 import { BearerStrategy } from './bearer.guard.ts';
 import { ClientsService } from './clients.service.ts';
 import { ConnectedAppsController } from './connected-apps.controller.ts';
+import { AppUsesService } from './app-uses.service.ts';
 import { ConsentsService } from './consents.service.ts';
 import { DeviceCodesService } from './device-codes.service.ts';
 import { DeviceController } from './device.controller.ts';
@@ -58,6 +59,7 @@ import { TokenFactsService } from './token-facts.service.ts';
     AuthorityService,
     BearerStrategy,
     ClientsService,
+    AppUsesService,
     ConsentsService,
     DeviceCodesService,
     EraseGrantsService,
@@ -73,6 +75,7 @@ import { TokenFactsService } from './token-facts.service.ts';
     AuthorityService,
     BearerStrategy,
     ClientsService,
+    AppUsesService,
     ConsentsService,
     RefreshTokensService,
     ScopedKeysService,

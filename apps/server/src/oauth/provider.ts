@@ -38,7 +38,7 @@ export interface ProviderParts {
   /** Whether a device asks no sooner than it was told to. */
   mayPoll: (deviceCode: string) => Promise<boolean>;
   /** An app was given a token. */
-  noteUse: (uid: string, clientId: string) => Promise<void>;
+  noteUse: (uid: string, clientId: string) => void;
 }
 
 const paths = {
@@ -280,7 +280,7 @@ async function complete(ctx: KoaContextWithOIDC, parts: ProviderParts): Promise<
   const keys = grantId === undefined ? undefined : await parts.takeKeys(grantId);
   if (keys !== undefined) ctx.body = { ...body, keys_jwe: keys };
   if (AccessToken?.clientId !== undefined) {
-    await parts.noteUse(AccessToken.accountId, AccessToken.clientId);
+    parts.noteUse(AccessToken.accountId, AccessToken.clientId);
   }
 }
 
