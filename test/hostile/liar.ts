@@ -36,7 +36,7 @@ export class Liar {
     }
     // A lie needs a whole answer, not a word that nothing changed.
     const asked = new Headers(init?.headers);
-    asked.delete('if-none-match');
+    if (lie.method === 'GET') asked.delete('if-none-match');
     const response = await fetch(input, { ...init, headers: asked });
     const body = await lie.tell(Buffer.from(await response.arrayBuffer()));
     const headers = new Headers(response.headers);
