@@ -1,10 +1,11 @@
 import { Keys, MemoryPinStore, SyncedPinStore } from '#lib/client';
 import { deriveIdentity, randomBytes } from '#lib/crypto';
-import { KEY_LIST_TYPE } from '#lib/protocol';
+import { KEY_LIST_TYPE, type PublicKeys } from '#lib/protocol';
 import { Device } from '../../apps/demo/src/person.ts';
 import { TestServer } from '../support/test-server.ts';
 import { join, refusal, type Victim } from './people.ts';
 
+const USERS = /^\/keys\/v1\/users\//;
 const PEOPLE = /\/storage\/people\/pins$/;
 
 let server: TestServer;
@@ -30,6 +31,20 @@ function device(local = new MemoryPinStore()) {
 async function compared(keys: Keys): Promise<void> {
   const { number } = await bob.device.keys.contacts.safety(alice.device.app.uid);
   expect(await keys.contacts.compare(bobsUid(), number)).toBe(true);
+}
+
+/** Has the server show Alice a list of Bob's that it made itself. */
+async function swapBob(): Promise<void> {
+  const { list } = await bob.device.keys.own();
+  const skl = await (await deriveIdentity(randomBytes(32))).sign(KEY_LIST_TYPE, list);
+  alice.liar.alter('GET', USERS, (answer) => ({ ...answer, skl }));
+}
+
+/** What the server tells others of somebody. */
+async function publicListOf(who: Victim): Promise<PublicKeys> {
+  const headers = { authorization: `Bearer ${await bob.device.app.tokens.for('keys')}` };
+  const url = `${server.url}/keys/v1/users/${who.device.app.uid}`;
+  return (await (await fetch(url, { headers })).json()) as PublicKeys;
 }
 
 /** What the server has of the record, as it is stored. */
@@ -114,6 +129,77 @@ describe('people one has met', () => {
     await Promise.all([one.lookUp(bobsUid()), two.lookUp(carol.device.app.uid)]);
     const met = (await device().contacts.known()).map(({ uid }) => uid).sort();
     expect(met).toEqual([bobsUid(), carol.device.app.uid].sort());
+  });
+
+  it('are not met anew by a device that did not hear yet what another one knows', async () => {
+    const late = device();
+    await late.own();
+    await compared(device());
+    await swapBob();
+    await expect(late.lookUp(bobsUid())).rejects.toMatchObject(refusal('IDENTITY_CHANGED'));
+    alice.liar.repent();
+    expect(await late.lookUp(bobsUid())).toMatchObject({ isChecked: true });
+  });
+
+  it('are not met anew by the second of two look-ups at once', async () => {
+    await compared(device());
+    await swapBob();
+    const { contacts } = device();
+    const ends = await Promise.allSettled([contacts.lookUp(bobsUid()), contacts.lookUp(bobsUid())]);
+    expect(ends.map((end) => (end.status === 'rejected' ? end.reason : end.value))).toMatchObject([
+      refusal('IDENTITY_CHANGED'),
+      refusal('IDENTITY_CHANGED'),
+    ]);
+  });
+
+  it('are not shown in an older list than another device saw', async () => {
+    const late = device();
+    await late.own();
+    let older: unknown;
+    alice.liar.alter('GET', USERS, (answer) => (older = answer));
+    await device().lookUp(bobsUid());
+    await bob.device.keys.rotate();
+    alice.liar.repent();
+    await device().lookUp(bobsUid());
+    alice.liar.alter('GET', USERS, () => older);
+    await expect(late.lookUp(bobsUid())).rejects.toMatchObject(refusal('KEY_LIST_ROLLBACK'));
+  });
+
+  it('do not go back to an identity that was left, when the server shows an older record', async () => {
+    const local = new MemoryPinStore();
+    const keys = device(local);
+    await compared(keys);
+    await swapBob();
+    await keys.contacts.accept(bobsUid());
+    const fooled = await stored();
+    alice.liar.repent();
+    await keys.contacts.accept(bobsUid());
+    const { identity } = await keys.lookUp(bobsUid());
+    alice.liar.alter('GET', PEOPLE, () => fooled);
+    await swapBob();
+    await expect(device(local).lookUp(bobsUid())).rejects.toMatchObject(
+      refusal('IDENTITY_CHANGED'),
+    );
+    alice.liar.repent();
+    expect((await device(local).lookUp(bobsUid())).identity).toEqual(identity);
+  });
+
+  it('are not another account by the same address', async () => {
+    const mallory = await join(server, 'Mallory');
+    const local = new MemoryPinStore();
+    const { contacts } = new Keys(alice.device.app, local);
+    const email = bob.person.email.toUpperCase();
+    await contacts.discover([email]);
+    const [found] = [...(await contacts.discover([mallory.person.email])).values()];
+    await contacts.discover([bob.person.email]);
+    const { skl } = await publicListOf(mallory);
+    alice.liar.alter('POST', /\/keys\/v1\/discoveries$/, () => ({
+      results: [{ found: true, uid: found?.uid, skl }],
+    }));
+    await expect(contacts.discover([email])).rejects.toMatchObject(refusal('IDENTITY_CHANGED'));
+    // Whoever asked Bob may say so.
+    await contacts.acceptAt(email);
+    expect((await contacts.discover([email])).get(email)?.uid).toBe(mallory.device.app.uid);
   });
 
   it('count as one’s own list does: a new device publishes none when another has', async () => {

@@ -19,6 +19,7 @@ import {
   ScopedKeyDataByScope,
   SignedIn,
 } from '#lib/protocol';
+import { isSameAddress } from './address.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
 import { hawk } from './hawk.ts';
 import type { Ask } from './http.ts';
@@ -236,6 +237,3 @@ function withSession(ask: Ask, sessionToken: Uint8Array): Ask {
     authorization: hawk({ id: toHex(id), key: reqHMACkey }, { signsPayload: true }),
   };
 }
-
-const isSameAddress = (a: string, b: string) =>
-  a.normalize().toLowerCase() === b.normalize().toLowerCase();

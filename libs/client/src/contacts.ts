@@ -8,6 +8,7 @@ import {
 } from '#lib/crypto';
 import { Discovered, type Found, KeyEvents, KEYS_LIMITS, PublicKeys } from '#lib/protocol';
 import type { z } from 'zod';
+import { isSameAddress } from './address.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
 import type { Ask } from './http.ts';
 import {
@@ -126,19 +127,36 @@ export class Contacts {
    *
    * @param emails - 1 to 20
    * @returns by the address as it was asked for
-   * @throws IntegrityError as `lookUp`
+   * @throws IntegrityError as `lookUp`; `IDENTITY_CHANGED` also when an address led to another account before
    */
   async discover(emails: readonly string[]): Promise<Map<string, Contact>> {
-    const ask: Ask = { method: 'POST', url: '/keys/v1/discoveries', json: { emails } };
-    const { data } = await this.#answer(ask, Discovered);
     const contacts = new Map<string, Contact>();
-    for (const [i, email] of emails.entries()) {
-      const { uid, skl, revocations } = data.results[i] ?? {};
-      if (uid === undefined || skl === undefined) continue;
-      contacts.set(email, await this.#contact(uid, { skl, revocations }, ''));
+    const found = await this.#discover(emails);
+    for (const [email, { uid, ...answer }] of found) {
+      await this.#expectSameAccount(email, uid);
+      contacts.set(email, await this.#contact(uid, answer, ''));
       await this.#pins.update(this.#place(uid), (pin) => named(pin, email, uid));
     }
     return contacts;
+  }
+
+  /** Which account has an address is the server's word; it is held to the one that it gave before. */
+  async #expectSameAccount(email: string, uid: string): Promise<void> {
+    const called = (await this.known()).filter(({ name = '' }) => isSameAddress(name, email));
+    if (called.length === 0 || called.some((one) => one.uid === uid)) return;
+    const detail = `${email} led to another account before: ask them, and compare the safety number.`;
+    throw new IntegrityError('IDENTITY_CHANGED', detail);
+  }
+
+  async #discover(emails: readonly string[]): Promise<Map<string, ListAnswer & { uid: string }>> {
+    const ask: Ask = { method: 'POST', url: '/keys/v1/discoveries', json: { emails } };
+    const { data } = await this.#answer(ask, Discovered);
+    const found = new Map<string, ListAnswer & { uid: string }>();
+    for (const [i, email] of emails.entries()) {
+      const { uid, skl, revocations } = data.results[i] ?? {};
+      if (uid !== undefined && skl !== undefined) found.set(email, { uid, skl, revocations });
+    }
+    return found;
   }
 
   /**
@@ -211,6 +229,22 @@ export class Contacts {
       return afterReset(pin, checked, uid);
     });
     return this.lookUp(uid);
+  }
+
+  /**
+   * Takes whoever is found at an address now in place of whom it led to before, when the person decided so.
+   *
+   * @returns the contact, not checked unless it was before; undefined when nobody has the address
+   */
+  async acceptAt(email: string): Promise<Contact | undefined> {
+    const found = (await this.#discover([email])).get(email);
+    if (!found) return undefined;
+    const contact = await this.accept(found.uid);
+    await this.#pins.update(this.#place(found.uid), (pin) => ({
+      ...named(pin, email, found.uid),
+      name: email,
+    }));
+    return contact;
   }
 
   /** Everybody whose identity is remembered in this app, but oneself. */
@@ -327,7 +361,9 @@ export class Contacts {
 
 function named(pin: Pin | undefined, name: string, uid: string): Pin {
   if (!pin) throw new IntegrityError('IDENTITY_CHANGED', `${uid} was forgotten meanwhile.`);
-  return pin.name === name ? pin : { ...pin, name };
+  // Who was compared keeps the address, or a server could take it away to give it to another.
+  const isKept = pin.name !== undefined && isChecked(pin);
+  return isKept || pin.name === name ? pin : { ...pin, name };
 }
 
 const isSame = (a: Pin, b: Pin): boolean => JSON.stringify(a) === JSON.stringify(b);

@@ -1,4 +1,4 @@
-import type { PublishedKey } from '#lib/protocol';
+import { LISTED_KEYS_MAX, type PublishedKey } from '#lib/protocol';
 import { IntegrityError } from './client-error.ts';
 import type { CheckedList } from './key-list.ts';
 import type { Pin } from './pin-store.ts';
@@ -110,9 +110,12 @@ function expectHybrid(
  */
 export function mergePins(mine: Pin, other: Pin, uid: string): Pin {
   if (mine.identity.x !== other.identity.x) {
-    if (other.before?.includes(mine.identity.x)) return other;
-    if (mine.before?.includes(other.identity.x)) return mine;
+    const isMineLeft = hasLeft(other, mine.identity.x);
+    if (isMineLeft !== hasLeft(mine, other.identity.x)) return isMineLeft ? other : mine;
     if (isChecked(mine) !== isChecked(other)) return isChecked(mine) ? mine : other;
+    // Whoever went there and back again knows more.
+    const [mineLeft, otherLeft] = [mine.before?.length ?? 0, other.before?.length ?? 0];
+    if (isMineLeft && mineLeft !== otherLeft) return mineLeft > otherLeft ? mine : other;
     const detail = `Two of your devices have met different identities of ${uid}: compare the safety number.`;
     throw new IntegrityError('IDENTITY_CONFLICT', detail);
   }
@@ -122,14 +125,16 @@ export function mergePins(mine: Pin, other: Pin, uid: string): Pin {
   }
   const [newer, older] = other.version > mine.version ? [other, mine] : [mine, other];
   const hybrid = newer.hybrid ?? (newer.version === older.version ? older.hybrid : undefined);
-  const revoked = [...new Set([...(newer.revoked ?? []), ...(older.revoked ?? [])])];
+  const revoked = [...new Set([...(older.revoked ?? []), ...(newer.revoked ?? [])])];
   const before = [...new Set([...(older.before ?? []), ...(newer.before ?? [])])];
   const name = newer.name ?? older.name;
-  const checked = latest(newer.checked, older.checked);
+  const comparisons = [newer.checked, older.checked];
+  const checked =
+    latest(comparisons.filter((one) => one?.x === newer.identity.x)) ?? latest(comparisons);
   return {
     ...{ identity: newer.identity, version: newer.version, list: newer.list },
     ...(hybrid !== undefined && { hybrid }),
-    ...(revoked.length > 0 && { revoked: revoked.slice(-20) }),
+    ...(revoked.length > 0 && { revoked: revoked.slice(-LISTED_KEYS_MAX) }),
     ...(before.length > 0 && { before: before.slice(-BEFORE_MAX) }),
     ...(checked && { checked }),
     ...(name !== undefined && { name }),
@@ -139,7 +144,8 @@ export function mergePins(mine: Pin, other: Pin, uid: string): Pin {
 /** Whether the identity itself was compared with its owner, not one before it. */
 export const isChecked = (pin: Pin): boolean => pin.checked?.x === pin.identity.x;
 
-function latest(a: Pin['checked'], b: Pin['checked']): Pin['checked'] {
-  if (!a || !b) return a ?? b;
-  return b.at > a.at ? b : a;
+const hasLeft = ({ before }: Pin, x: string): boolean => before?.includes(x) === true;
+
+function latest(all: readonly Pin['checked'][]): Pin['checked'] {
+  return all.reduce((a, b) => (!a || (b && b.at > a.at) ? b : a), undefined);
 }

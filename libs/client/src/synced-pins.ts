@@ -29,6 +29,7 @@ export class SyncedPinStore implements PinStore {
   readonly #app: KeyHolder;
   readonly #conflicts = new Map<string, IntegrityError>();
   #pulledAt = -Infinity;
+  #pulled: Promise<void> | undefined;
   #trouble: IntegrityError | undefined;
 
   constructor(local: PinStore, app: KeyHolder, storage: Storage) {
@@ -42,16 +43,26 @@ export class SyncedPinStore implements PinStore {
     return this.#local.get(key);
   }
 
-  /** @throws IntegrityError `IDENTITY_CONFLICT`, `KEY_LIST_FORKED`, once what was found is remembered */
+  /**
+   * What other devices knew meanwhile is held against the change, too: `change` is run again on it.
+   *
+   * @throws IntegrityError `IDENTITY_CONFLICT`, `KEY_LIST_FORKED`, once what was found is remembered
+   */
   async update(key: PinKey, change: (known: Pin | undefined) => Pin): Promise<void> {
     await this.#pull();
-    const changed: Pin[] = [];
-    await this.#local.update(key, (known) => {
-      const next = change(known);
-      if (next !== known) changed.push(next);
-      return next;
-    });
-    if (changed.length > 0) await this.#unlessAway(() => this.#push());
+    for (let tries = 1; tries <= TRIES; tries++) {
+      const changed: Pin[] = [];
+      await this.#local.update(key, (known) => {
+        const next = change(known);
+        if (next !== known) changed.push(next);
+        return next;
+      });
+      const [next] = changed;
+      if (!next) break;
+      await this.#unlessAway(() => this.#push());
+      const standing = await this.#local.get(key);
+      if (standing && isSame(standing, next)) break;
+    }
     const conflict = this.#conflicts.get(key.uid);
     if (conflict) throw conflict;
   }
@@ -68,9 +79,12 @@ export class SyncedPinStore implements PinStore {
 
   async #pull(): Promise<void> {
     const now = this.#app.server.seconds();
-    if (now - this.#pulledAt < PULL_SECONDS) return;
-    this.#pulledAt = now;
-    await this.#unlessAway(() => this.#push());
+    const age = now - this.#pulledAt;
+    if (age < 0 || age >= PULL_SECONDS) {
+      this.#pulledAt = now;
+      this.#pulled = this.#unlessAway(() => this.#push());
+    }
+    await this.#pulled;
   }
 
   /** Merges both ways, and writes what the record lacks. */
