@@ -111,6 +111,11 @@ it('tells who changed their keys, and begins nothing anew unasked', async () => 
   expect(now.changed).toMatchObject([{ uid: bob.uid, version }]);
   const asked = await device('bob').run('keys', 'reset');
   expect([asked.code, asked.stderr]).toEqual([1, expect.stringContaining('--yes')]);
+  const needless = await device('bob').run('keys', 'reset', '--yes');
+  expect([needless.code, needless.stderr]).toEqual([
+    1,
+    expect.stringContaining('nothing to begin'),
+  ]);
   expect((await device('bob').json<Shown>('keys', 'show')).version).toBe(version);
 });
 

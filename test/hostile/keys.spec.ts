@@ -343,6 +343,7 @@ describe('T16: the password is lost, without a recovery key', () => {
     const device = anew(alice);
     const before = await device.lookUp(uidOf(bob));
     const old = bob.device;
+    server.clock.advance(1); // generations are told apart by seconds
     const password = await forgetPassword(bob);
     const again = await signInAgain(bob, server, password);
     expect(await codeOf(again.keys.publish())).toBe('KEY_GENERATION_MISMATCH');
@@ -350,6 +351,9 @@ describe('T16: the password is lost, without a recovery key', () => {
     const { list } = await again.keys.reset();
     expect([list.ver, list.reset?.ver]).toEqual([2, 2]);
     expect(await codeOf(device.lookUp(uidOf(bob)))).toBe('IDENTITY_RESET');
+    const { checks, isSound } = await device.audit();
+    const [asked] = checks.filter(({ error }) => error !== undefined);
+    expect([isSound, asked?.verdict, asked?.error?.code]).toEqual([true, 'ask', 'IDENTITY_RESET']);
     const accepted = await device.contacts.accept(uidOf(bob));
     expect([accepted.isChecked, accepted.identity.x === before.identity.x]).toEqual([false, false]);
     // By a token of today, and the kBr of before.

@@ -17,6 +17,8 @@ export interface AuditCheck {
   what: string;
   /** What was seen, in words. */
   detail: string;
+  /** `ask`: no lie as far as one can see; the person themselves has to be asked, and compared with anew. */
+  verdict: 'ok' | 'ask' | 'lie';
   /** Why it did not pass. */
   error?: IntegrityError;
 }
@@ -44,11 +46,12 @@ export async function auditKeys(
   const checks: AuditCheck[] = [];
   const check = async (what: string, look: () => Promise<string>): Promise<boolean> => {
     try {
-      checks.push({ what, detail: await look() });
+      checks.push({ what, detail: await look(), verdict: 'ok' });
       return true;
     } catch (error) {
       if (!(error instanceof IntegrityError)) throw error;
-      checks.push({ what, detail: error.message, error });
+      const verdict = error.code === 'IDENTITY_RESET' ? 'ask' : 'lie';
+      checks.push({ what, detail: error.message, verdict, error });
       return false;
     }
   };
@@ -95,7 +98,7 @@ export async function auditKeys(
       return `version ${contact.version}, the identity that was met, ${how}`;
     });
   }
-  return { checks, isSound: checks.every(({ error }) => error === undefined) };
+  return { checks, isSound: checks.every(({ verdict }) => verdict !== 'lie') };
 }
 
 const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`;

@@ -110,7 +110,13 @@ export {
   type KeyPlace,
   type Revocation,
 } from './key-statements.ts';
-export { compareSafetyCode, safetyCode, safetyNumber, type SafetyParty } from './safety-number.ts';
+export {
+  compareSafetyCode,
+  isWholeSafety,
+  safetyCode,
+  safetyNumber,
+  type SafetyParty,
+} from './safety-number.ts';
 export { unwrapPrivateKey, wrapPrivateKey, type WrapContext } from './wrapped-key.ts';
 export {
   openEnvelope,

@@ -2,6 +2,7 @@ import { concat, fromHex, utf8 } from './encoding.ts';
 import { deriveIdentity } from './identity.ts';
 import {
   compareSafetyCode,
+  isWholeSafety,
   fingerprintDigits,
   fingerprintHash,
   joinDigits,
@@ -67,6 +68,17 @@ describe('A safety code', () => {
     expect(compareSafetyCode(alice, { ...bob, identity: eve }, shown)).toBe(false);
     const fooled = safetyCode(bob, { ...alice, identity: eve });
     expect(compareSafetyCode(alice, bob, fooled)).toBe(false);
+  });
+
+  it('fits in small letters too, and half of one is told from one that differs', () => {
+    const shown = safetyCode(bob, alice);
+    expect(compareSafetyCode(alice, bob, shown.toLowerCase())).toBe(true);
+    for (const whole of [shown, shown.toLowerCase(), '01234 '.repeat(12)]) {
+      expect(isWholeSafety(whole)).toBe(true);
+    }
+    for (const half of ['', shown.slice(1), shown.slice(0, -1), '01234 '.repeat(11)]) {
+      expect(isWholeSafety(half)).toBe(false);
+    }
   });
 
   it('is told from anything else that a camera reads', () => {

@@ -80,6 +80,11 @@ export function safetyCode(own: SafetyParty, other: SafetyParty): string {
   return CODE_PREFIX + toCrockford(halves);
 }
 
+const WHOLE = new RegExp(`^(?:\\d{60}|${CODE_PREFIX}[0-9A-Z]{103})$`, 'i');
+
+/** Tells whether a text is a whole safety number, however it is spaced, or a whole code, and not half of one. */
+export const isWholeSafety = (said: string): boolean => WHOLE.test(said.replaceAll(/[\s-]/g, ''));
+
 /**
  * Compares what a camera read from the other's device: there, the two have changed places.
  *
@@ -90,7 +95,7 @@ export function compareSafetyCode(
   other: SafetyParty,
   scanned: string,
 ): boolean | undefined {
-  if (!scanned.startsWith(CODE_PREFIX)) return undefined;
+  if (!scanned.toUpperCase().startsWith(CODE_PREFIX)) return undefined;
   try {
     const halves = fromCrockford(scanned.slice(CODE_PREFIX.length));
     if (halves.length !== 2 * HALF) return undefined;

@@ -1,5 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
+import type { AuditCheck } from '#lib/client';
+import { isWholeSafety } from '#lib/crypto';
 import { Device } from '../device.ts';
 import { type Common, tell, withExamples } from '../options.ts';
 import { qrLines } from '../qr-lines.ts';
@@ -25,14 +27,17 @@ export const find = withExamples(
 });
 
 const UID = /^[0-9a-f]{32}$/;
-/** The digits, or what a camera read. */
-const SAFETY = /^(?:\d{60}|LOCKSTEP1:.*)$/i;
 
-/** @throws Refused when nobody has this address */
-async function uidOf(device: Device, who: string): Promise<string> {
-  if (UID.test(who)) return who;
+/**
+ * @param accepts - takes whoever is there now in place of whom one knew
+ * @throws Refused when nobody has this address
+ */
+async function uidOf({ keys }: Device, who: string, accepts: boolean): Promise<string> {
+  if (UID.test(who)) return accepts ? (await keys.contacts.accept(who)).uid : who;
   if (!who.includes('@')) throw new Refused(`${who} is neither an address nor a uid.`, 2);
-  const contact = (await device.keys.discover([who])).get(who);
+  const contact = accepts
+    ? await keys.contacts.acceptAt(who)
+    : (await keys.discover([who])).get(who);
   if (!contact) throw new Refused(`Nobody uses this app at ${who}.`);
   return contact.uid;
 }
@@ -56,13 +61,12 @@ export const verify = withExamples(
   ],
 ).action(async (who: string, _: unknown, command: Command) => {
   const options = command.optsWithGlobals<Verify>();
-  if (options.number !== undefined && !SAFETY.test(options.number.replaceAll(/\s/g, ''))) {
+  if (options.number !== undefined && !isWholeSafety(options.number)) {
     throw new Refused('A safety number has 60 digits: it was not copied whole.', 2);
   }
   const device = await Device.open(options);
   const { contacts } = device.keys;
-  const uid = await uidOf(device, who);
-  if (options.accept === true) await contacts.accept(uid);
+  const uid = await uidOf(device, who, options.accept === true);
   const { number, code, isChecked } = await contacts.safety(uid);
   const said = options.number ?? (await ask(options, { number, code, who }));
   if (said !== undefined && !(await contacts.compare(uid, said))) {
@@ -122,6 +126,8 @@ export const watch = withExamples(
   if (lies.length > 0) process.exitCode = 4;
 });
 
+const VERDICTS: Record<AuditCheck['verdict'], string> = { ok: 'ok  ', ask: 'ASK ', lie: 'LIE ' };
+
 /** `lockstep keys audit` */
 export const audit = withExamples(
   new Command('audit').description(
@@ -132,13 +138,11 @@ export const audit = withExamples(
   const options = command.optsWithGlobals<Common>();
   const device = await Device.open(options);
   const { checks, isSound } = await device.keys.audit();
-  const told = checks.map(({ what, detail, error }) => ({
-    ...{ what, detail, isSound: error === undefined },
+  const told = checks.map(({ what, detail, verdict, error }) => ({
+    ...{ what, detail, verdict },
     ...(error && { code: error.code }),
   }));
-  const lines = told.map(
-    ({ what, detail, isSound: passes }) => `${passes ? 'ok  ' : 'LIE '} ${what}: ${detail}`,
-  );
+  const lines = told.map(({ what, detail, verdict }) => `${VERDICTS[verdict]} ${what}: ${detail}`);
   tell(options, { isSound, checks: told }, lines);
   if (!isSound) process.exitCode = 4;
 });

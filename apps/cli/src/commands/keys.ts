@@ -1,5 +1,11 @@
 import { Command, Option } from 'commander';
-import { type HistoryEntry, Keys, type OwnPair, type RevocationReason } from '#lib/client';
+import {
+  type HistoryEntry,
+  IntegrityError,
+  Keys,
+  type OwnPair,
+  type RevocationReason,
+} from '#lib/client';
 import { Device, meet } from '../device.ts';
 import { type Common, tell, withExamples } from '../options.ts';
 import { qrLines } from '../qr-lines.ts';
@@ -150,8 +156,15 @@ const reset = withExamples(
     throw new Refused(`${what}, and what was sent to the old keys is lost. If so: --yes`);
   }
   const device = await Device.open(options);
+  const before = await device.keys.own().catch(ifRefused);
+  if (before) throw new Refused('There is nothing to begin anew: your published keys open here.');
   show(options, await device.keys.reset());
 });
+
+function ifRefused(error: unknown): undefined {
+  if (error instanceof IntegrityError) return undefined;
+  throw error;
+}
 
 /** `lockstep keys …` */
 export const keys = new Command('keys')

@@ -61,6 +61,8 @@ class PageTokens {
 export interface Desk {
   keys: Keys;
   uid: string;
+  /** Whether a comparison is remembered beyond this page. */
+  isKept: boolean;
 }
 
 /**
@@ -82,8 +84,7 @@ export async function openDesk(
   const holder: KeyHolder = { server, uid: session.uid, clientId, kBr, tokens };
   // Whose identity is whose is remembered with the app's own data, where that keeps any.
   const local = new MemoryPinStore();
-  const pins = app.scopes.includes('storage')
-    ? new SyncedPinStore(local, holder, new Storage(holder))
-    : local;
-  return { keys: new Keys(holder, pins), uid: session.uid };
+  const isKept = app.scopes.includes('storage');
+  const pins = isKept ? new SyncedPinStore(local, holder, new Storage(holder)) : local;
+  return { keys: new Keys(holder, pins), uid: session.uid, isKept };
 }

@@ -1,5 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { IntegrityError } from '#lib/client';
+import { isWholeSafety } from '#lib/crypto';
 import { strings } from '../strings/strings.ts';
 import { useAttempt, useLoaded } from '../ui/attempt.ts';
 import { Field, Form, Note, Page, Problem } from '../ui/parts.tsx';
@@ -31,7 +32,12 @@ export function SafetyPage(props: { desk: Desk; met: Met; onBack: () => void }) 
   const compare = (said: string) => {
     attempt.run(async () => {
       note.value = undefined;
-      if (await contacts.compare(met.uid, said)) note.value = words.noted;
+      if (!isWholeSafety(said)) {
+        attempt.refuse(words.cutShort);
+        return;
+      }
+      if (await contacts.compare(met.uid, said))
+        note.value = props.desk.isKept ? words.noted : words.notedHere;
       else attempt.refuse(words.fitsNot);
     });
   };

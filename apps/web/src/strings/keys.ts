@@ -27,6 +27,8 @@ export const keys = {
     IDENTITY_RESET:
       'This person began anew, as after a forgotten password. It could be somebody in their place: ask them, and compare the numbers anew.',
     WRAP_MISMATCH: 'The server keeps another private key for you than the list says.',
+    IDENTITY_CONFLICT:
+      'Two of your devices have met different identities of this person. Ask them, and compare the numbers: the comparison decides.',
     KEY_REVOKED: 'This person revoked their key and has no new one yet.',
   } as Readonly<Record<string, string>>,
   mine: {
@@ -103,6 +105,9 @@ export const keys = {
     same: 'It is the same',
     differs: 'It differs',
     noted: 'Noted, for all your devices: you compared with this person.',
+    notedHere:
+      'It fits. This app lets nothing be stored, so it is noted until you leave this page, and no longer.',
+    cutShort: 'A safety number has 60 digits: this is not a whole one.',
     fits: 'It fits.',
     fitsNot:
       'It does not fit. Share nothing with this person until you know why: the server may have put another key in place of theirs.',
