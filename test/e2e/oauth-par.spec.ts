@@ -1,7 +1,7 @@
 import * as oauth from 'oauth4webapi';
 import { AuthorityService } from '../../apps/server/src/oauth/authority.service.ts';
 import { audiences } from '#lib/protocol';
-import { type Account, passPage, signUp } from '../support/account.ts';
+import { type Account, authorizationUrl, passPage, signUp } from '../support/account.ts';
 import { TestServer } from '../support/test-server.ts';
 
 let server: TestServer;
@@ -55,4 +55,49 @@ it('keeps nothing that expired', async () => {
   server.clock.advance(401 * 86_400);
   await server.app.get(AuthorityService).purge();
   expect(await server.db.query(`SELECT model FROM oidc`)).toEqual([]);
+});
+
+it('lets a network ask only so often, pushed or not, in whatever spelling', async () => {
+  const strict = await TestServer.start({
+    BUDGETS: 'all=1000000/60,authorize.client=4/600',
+    TRUSTED_PROXIES: '127.0.0.1,::1',
+  });
+  try {
+    const asked = authorizationUrl(strict, { scope: 'keys:read' }).url;
+    const { pathname, search } = asked;
+    const from = (address: string, method: 'get' | 'head' | 'post', path: string) =>
+      strict.request()[method](path).set('x-forwarded-for', address);
+    const push = (address: string) =>
+      from(address, 'post', '/oauth2/par').type('form').send(search.slice(1));
+    await push('192.0.2.1').expect(201);
+    await from('192.0.2.1', 'get', `${pathname}${search}`).expect(303);
+    await from('192.0.2.1', 'get', `${pathname}${search}`).expect(303);
+    await push('192.0.2.1').expect(201);
+    const { body, headers } = await push('192.0.2.1').expect(429);
+    expect(body.error).toBe('too_many_requests');
+    expect(Number(headers['retry-after'])).toBeGreaterThan(0);
+    await from('192.0.2.1', 'get', `${pathname}${search}`).expect(429);
+    await from('192.0.2.1', 'head', `${pathname}${search}`).expect(429);
+    await from('192.0.2.1', 'post', pathname).type('form').send(search.slice(1)).expect(404);
+    const others = [
+      `${pathname}/`,
+      pathname.replace('a', '%61'),
+      `/${pathname}`,
+      '/OAUTH2/authorize',
+    ];
+    for (const path of others) {
+      const { status } = await from('192.0.2.1', 'get', `${path}${search}`);
+      expect([404, 429]).toContain(status);
+    }
+    const rows = await strict.db.query(
+      `SELECT model, count(*)::int AS count FROM oidc GROUP BY model ORDER BY model`,
+    );
+    expect(rows).toEqual([
+      { model: 'Interaction', count: 2 },
+      { model: 'PushedAuthorizationRequest', count: 2 },
+    ]);
+    await push('192.0.2.2').expect(201);
+  } finally {
+    await strict.stop();
+  }
 });

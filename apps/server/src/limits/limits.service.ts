@@ -34,6 +34,8 @@ const kinds = {
   // 50 bits, or a signature: the way in for the owner when somebody used the digits' budget up.
   'factor-unguessable': ['factor.client'],
   authorize: ['authorize.account'],
+  // Whoever asks has not said who he is, and each question is a row.
+  'ask-to-authorize': ['authorize.client'],
   device: ['device.client'],
   app: ['app.client', 'app.account'],
   'app-change': ['app-change.account'],

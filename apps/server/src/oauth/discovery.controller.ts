@@ -1,7 +1,9 @@
 import { Controller, Get, Header, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FxaClientConfiguration } from '#lib/protocol';
+import { LimitsService } from '../limits/limits.service.ts';
 import { Config } from '../platform/config.ts';
+import { visitorOf } from '../platform/visitor.ts';
 import { AuthorityService } from './authority.service.ts';
 import { ClientsService } from './clients.service.ts';
 
@@ -12,6 +14,7 @@ export class DiscoveryController {
     private readonly config: Config,
     private readonly clients: ClientsService,
     private readonly authority: AuthorityService,
+    private readonly limits: LimitsService,
   ) {}
 
   @Get('.well-known/fxa-client-configuration')
@@ -44,6 +47,7 @@ export class DiscoveryController {
       await reply.redirect(`${this.config.at('/')}${search}`, 302);
       return;
     }
+    await this.limits.spend('ask-to-authorize', { client: visitorOf(request).client });
     reply.hijack();
     this.authority.handle(request.raw, reply.raw);
   }

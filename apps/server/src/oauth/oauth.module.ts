@@ -12,7 +12,7 @@ import { AccountsModule } from '../accounts/accounts.module.ts';
 import { DeletionModule } from '../deletion/deletion.module.ts';
 import { EventsModule } from '../events/events.module.ts';
 import { LimitsModule } from '../limits/limits.module.ts';
-import { LimitsService } from '../limits/limits.service.ts';
+import { type LimitKind, LimitsService } from '../limits/limits.service.ts';
 import { routeOf } from '../platform/requests.ts';
 import { visitorOf } from '../platform/visitor.ts';
 import { AnswersService } from './answers.service.ts';
@@ -101,12 +101,15 @@ export class OAuthModule implements OnModuleInit, OnApplicationBootstrap {
       leaveUnread(scope);
       // The routes of the interaction are more specific, so they win over the first of these.
       scope.all('/oauth2/*', handler);
-      // Whoever fishes with codes needs many of them.
-      scope.post('/oauth2/device_authorization', async (request, reply) => {
-        await this.limits.spend('device', { client: visitorOf(request).client });
+      const limited = (kind: LimitKind) => async (request: FastifyRequest, reply: FastifyReply) => {
+        await this.limits.spend(kind, { client: visitorOf(request).client });
         handler(request, reply);
         return reply;
-      });
+      };
+      // `/oauth2/authorize` is limited in discovery.controller.ts.
+      scope.post('/oauth2/par', limited('ask-to-authorize'));
+      // Whoever fishes with codes needs many of them.
+      scope.post('/oauth2/device_authorization', limited('device'));
       scope.all('/.well-known/openid-configuration', handler);
       scope.all('/.well-known/oauth-authorization-server', handler);
       done();

@@ -32,6 +32,7 @@ const defaults = {
   // Wrong six digits of an authenticator, by who has the password, or the mail.
   'factor.client': { count: 30, seconds: 3600 },
   'factor.account': { count: 10, seconds: 900 },
+  'authorize.client': { count: 600, seconds: 600 },
   'authorize.account': { count: 300, seconds: 3600 },
   'device.client': { count: 120, seconds: 3600 },
   // Registrations of apps, and changes of them.
