@@ -443,6 +443,20 @@ describe('settings', () => {
     expect((await change(await sign(wrong))).status).toBe(422);
   });
 
+  it('are seen by a device that knows the list, and change nothing of what it replaces', async () => {
+    const before = (await alice.get('me')).headers.etag ?? '';
+    expect((await change(await sign({}))).status).toBe(200);
+    const seen = await alice.get('me', { 'if-none-match': before });
+    expect([seen.status, (seen.body as OwnKeys).settings]).toEqual([
+      200,
+      { discoverable: 'nobody' },
+    ]);
+    const after = seen.headers.etag ?? '';
+    expect((await alice.get('me', { 'if-none-match': after })).status).toBe(304);
+    expect((await alice.put(alice.next(), { 'if-match': after })).status).toBe(200);
+    expect((await alice.put(alice.next())).status).toBe(200);
+  });
+
   it('are no list, and a list is no settings', async () => {
     expect((await change(alice.skl)).status).toBe(422);
     const skl = await sign({});

@@ -18,6 +18,9 @@ export function etagOf(
   return `"${ver}-${hash.subarray(0, 12).toString('base64url')}"`;
 }
 
+/** Of one's own view while one hides, which says so: it is another than before, though the list is not. */
+export const hiddenEtagOf = (etag: string): string => etag.replace(/"$/, '-hidden"');
+
 /** As it stands beside a list: left out when there are none. */
 export const beside = (revocations: readonly TokenRevocation[] | null) => ({
   ...(revocations && { revocations: [...revocations] }),

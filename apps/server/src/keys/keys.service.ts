@@ -24,7 +24,7 @@ import { Config } from '../platform/config.ts';
 import { isMeant } from '../platform/etags.ts';
 import { runNamed } from '../platform/named-statement.ts';
 import { SettingsService } from '../platform/settings.service.ts';
-import { beside, etagOf, type Tagged } from './etag.ts';
+import { beside, etagOf, hiddenEtagOf, type Tagged } from './etag.ts';
 import {
   checkNextList,
   checkWrapped,
@@ -94,7 +94,9 @@ export class KeysService {
     const { uid, clientId } = caller;
     const next = openKeyList(skl, await this.placeOf(caller));
     const old = await this.standing(uid, clientId);
-    if (!old || !isMeant(ifMatch, old.etag)) throw replaced();
+    // Of the list: whether its owner hides is no matter.
+    const tags = old ? [old.etag, hiddenEtagOf(old.etag)] : [];
+    if (!old || !tags.some((tag) => isMeant(ifMatch, tag))) throw replaced();
     const revoked = (old.revocations ?? []).map(({ kid }) => kid);
     const step = await checkNextList(reopenKeyList(old.skl), next, revoked);
     if (step === 'reset') this.expectFreshSignIn(caller);
@@ -115,7 +117,10 @@ export class KeysService {
     const standing = await this.standing(uid, clientId);
     if (!standing) throw absent();
     const { skl, wrapped, revocations, discoverable, etag } = standing;
-    return { body: { skl, wrapped, settings: { discoverable }, ...beside(revocations) }, etag };
+    return {
+      body: { skl, wrapped, settings: { discoverable }, ...beside(revocations) },
+      etag: discoverable === 'app' ? etag : hiddenEtagOf(etag),
+    };
   }
 
   /** One's own lists from a version on, those that were replaced included. */
