@@ -94,6 +94,7 @@ it('rotates, revokes by what was printed, replaces, and says so in history and a
   ]);
   const audit = await device('alice').json<{ isSound: boolean; checks: object[] }>('keys', 'audit');
   expect([audit.isSound, audit.checks.length]).toEqual([true, 5]);
+  expect((await device('alice').run('keys', 'audit', '--restore')).code).toBe(0);
 });
 
 it('tells who changed their keys, and begins nothing anew unasked', async () => {

@@ -1,4 +1,4 @@
-import { Keys, MemoryPinStore, SyncedPinStore } from '#lib/client';
+import { Keys, MemoryPinStore, Storage, SyncedPinStore } from '#lib/client';
 import { deriveIdentity, randomBytes } from '#lib/crypto';
 import { KEY_LIST_TYPE, type PublicKeys } from '#lib/protocol';
 import { Device } from '../../apps/demo/src/person.ts';
@@ -101,6 +101,38 @@ describe('people one has met', () => {
     await alice.device.storage.delete('people', 'pins');
     expect((await device(local).lookUp(bobsUid())).isChecked).toBe(true);
     expect((await device().lookUp(bobsUid())).isChecked).toBe(true);
+  });
+
+  it('are not met anew by a new device when the server forges the record', async () => {
+    const local = new MemoryPinStore();
+    await compared(device(local));
+    const before = await stored();
+    alice.liar.alter('GET', PEOPLE, (record: { payload: string }) => ({
+      ...record,
+      payload: record.payload.replace(/"c":"../, '"c":"__'),
+    }));
+    const other = device();
+    expect((await other.own()).list.ver).toBe(1);
+    await expect(other.lookUp(bobsUid())).rejects.toMatchObject(refusal('RECORD_FORGED'));
+    await expect(device().lookUp(bobsUid())).rejects.toMatchObject(refusal('RECORD_FORGED'));
+    expect((await device(local).lookUp(bobsUid())).isChecked).toBe(true);
+    expect(await stored()).toEqual(before);
+    await other.contacts.restore();
+    alice.liar.repent();
+    expect((await other.lookUp(bobsUid())).isChecked).toBe(false);
+    expect((await device(local).lookUp(bobsUid())).isChecked).toBe(true);
+    expect((await device().lookUp(bobsUid())).isChecked).toBe(true);
+  });
+
+  it('are begun anew where the record is of the time before a password reset', async () => {
+    const { server: there, uid, clientId, tokens, kBr } = alice.device.app;
+    const seconds = Number(kBr.kid.split('-')[0]) + 1;
+    const later = { kid: `${seconds}-${kBr.kid.slice(-22)}`, k: randomBytes(32) };
+    await compared(device());
+    const app = { server: there, uid, clientId, tokens, kBr: later };
+    const pins = new SyncedPinStore(new MemoryPinStore(), app, new Storage(app));
+    expect(await new Keys(app, pins).lookUp(bobsUid())).toMatchObject({ isNew: true });
+    expect(await pins.trouble()).toBeUndefined();
   });
 
   it('are no choice when two devices met two identities, until they are compared', async () => {

@@ -247,6 +247,14 @@ export class Contacts {
     return contact;
   }
 
+  /**
+   * Begins the record of people that does not open anew, from what this device remembers, when the person decided so:
+   * whoever other devices met is new again.
+   */
+  async restore(): Promise<void> {
+    await this.#pins.restore?.();
+  }
+
   /** Everybody whose identity is remembered in this app, but oneself. */
   async known(): Promise<Known[]> {
     const { server, clientId, uid: own } = this.#app;

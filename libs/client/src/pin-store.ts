@@ -38,6 +38,8 @@ export interface PinStore {
   update(key: PinKey, change: (known: Pin | undefined) => Pin): Promise<void>;
   /** What is wrong with what one's devices remember together, if there is such a memory. */
   trouble?(): Promise<IntegrityError | undefined>;
+  /** Writes what one's devices remember together anew, from this device's memory, when the person decided so. */
+  restore?(): Promise<void>;
   /** Everybody of one app. */
   all(place: Omit<PinKey, 'uid'>): Promise<{ uid: string; pin: Pin }[]>;
 }

@@ -128,10 +128,15 @@ export class Storage {
    * @throws IntegrityError `RECORD_FORGED` when it was made for another place or another key, or changed
    */
   async get(collection: string, id: string): Promise<OpenedRecord | undefined> {
-    const answer = await this.#answer({ url: `/storage/${collection}/${id}` }, Bso);
-    if (!answer) return undefined;
-    const { modified, payload } = answer.data;
+    const stored = await this.rawOne(collection, id);
+    if (!stored) return undefined;
+    const { modified, payload } = stored;
     return { id, modified, value: await this.open({ collection, id }, payload) };
+  }
+
+  /** One object as it is stored; undefined when there is none. */
+  async rawOne(collection: string, id: string): Promise<Bso | undefined> {
+    return (await this.#answer({ url: `/storage/${collection}/${id}` }, Bso))?.data;
   }
 
   /**

@@ -1,3 +1,5 @@
+import { recordKeyId } from '#lib/crypto';
+import { generationOf } from '#lib/protocol';
 import { z } from 'zod';
 import { ClientError, IntegrityError } from './client-error.ts';
 import type { KeyHolder } from './contact.ts';
@@ -19,7 +21,8 @@ type Pins = z.infer<typeof People>['pins'];
 /**
  * Pins that one's own devices share: a record of the app (`rec/1`), which the server can neither read nor forge,
  * merged with what this device remembers. What the server puts back to an older state, or leaves out, a device
- * with a memory of its own restores; what two devices cannot agree on is an error, not a choice.
+ * with a memory of its own restores; what two devices cannot agree on is an error, not a choice. While the record does
+ * not open, it stays as it is, and nobody is met for the first time: another device may know better.
  *
  * @see keys.md §3.7; docs/protocol/formats.md §8
  */
@@ -46,13 +49,16 @@ export class SyncedPinStore implements PinStore {
   /**
    * What other devices knew meanwhile is held against the change, too: `change` is run again on it.
    *
-   * @throws IntegrityError `IDENTITY_CONFLICT`, `KEY_LIST_FORKED`, once what was found is remembered
+   * @throws IntegrityError `IDENTITY_CONFLICT`, `KEY_LIST_FORKED`, once what was found is remembered; `RECORD_FORGED`
+   * for somebody whom this device does not know
    */
   async update(key: PinKey, change: (known: Pin | undefined) => Pin): Promise<void> {
     await this.#pull();
     for (let tries = 1; tries <= TRIES; tries++) {
       const changed: Pin[] = [];
       await this.#local.update(key, (known) => {
+        const isOwn = key.uid === this.#app.uid;
+        if (!known && !isOwn && this.#trouble) throw this.#trouble;
         const next = change(known);
         if (next !== known) changed.push(next);
         return next;
@@ -77,6 +83,12 @@ export class SyncedPinStore implements PinStore {
     return this.#trouble ?? [...this.#conflicts.values()][0];
   }
 
+  async restore(): Promise<void> {
+    const stored = await this.#storage.rawOne(COLLECTION, RECORD);
+    await this.#write(await this.#together({}), stored?.modified);
+    this.#trouble = undefined;
+  }
+
   async #pull(): Promise<void> {
     const now = this.#app.server.seconds();
     const age = now - this.#pulledAt;
@@ -91,13 +103,12 @@ export class SyncedPinStore implements PinStore {
   async #push(): Promise<void> {
     for (let tries = 1; ; tries++) {
       const { pins: theirs, modified } = await this.#read();
+      if (this.#trouble) return;
       for (const [uid, pin] of Object.entries(theirs)) await this.#learn(uid, pin);
       const pins = await this.#together(theirs);
       if (JSON.stringify(sorted(pins)) === JSON.stringify(sorted(theirs))) return;
       try {
-        const record = { v: 1, pins: sorted(pins) } satisfies z.infer<typeof People>;
-        const condition = modified === undefined ? { isNew: true } : { ifUnmodified: modified };
-        await this.#storage.put(COLLECTION, RECORD, record, condition);
+        await this.#write(pins, modified);
         return;
       } catch (error) {
         const isRace = error instanceof ClientError && error.status === 412;
@@ -129,23 +140,28 @@ export class SyncedPinStore implements PinStore {
 
   async #read(): Promise<{ pins: Pins; modified: number | undefined }> {
     this.#trouble = undefined;
+    const stored = await this.#storage.rawOne(COLLECTION, RECORD);
+    if (!stored) return { pins: {}, modified: undefined };
+    const { payload, modified } = stored;
     try {
-      const record = await this.#storage.get(COLLECTION, RECORD);
-      if (!record) return { pins: {}, modified: undefined };
-      return { pins: People.parse(record.value).pins, modified: record.modified };
-    } catch (error) {
-      // It is written anew from this device's own memory.
-      if (error instanceof z.ZodError) {
-        const detail = 'The record of people you met is malformed.';
-        this.#trouble = new IntegrityError('RECORD_FORGED', detail, { cause: error });
-      } else if (error instanceof IntegrityError) {
-        this.#trouble = error;
-      } else {
-        throw error;
-      }
-      const modified = this.#app.server.seconds();
+      const value = await this.#storage.open({ collection: COLLECTION, id: RECORD }, payload);
+      return { pins: People.parse(value).pins, modified };
+    } catch (cause) {
+      if (!(cause instanceof z.ZodError) && !(cause instanceof IntegrityError)) throw cause;
+      // As after a password reset: nobody opens it any more, and it is begun anew.
+      const generation = generationOf(recordKeyId(payload) ?? '');
+      if (generation < generationOf(this.#app.kBr.kid)) return { pins: {}, modified };
+      const detail =
+        'The record of the people whom your devices met does not open: who is new to this one may not be new to you.';
+      this.#trouble = new IntegrityError('RECORD_FORGED', detail, { cause });
       return { pins: {}, modified };
     }
+  }
+
+  async #write(pins: Pins, modified: number | undefined): Promise<void> {
+    const record = { v: 1, pins: sorted(pins) } satisfies z.infer<typeof People>;
+    const condition = modified === undefined ? { isNew: true } : { ifUnmodified: modified };
+    await this.#storage.put(COLLECTION, RECORD, record, condition);
   }
 
   /** Without the record, this device's own memory is what counts. */

@@ -130,13 +130,19 @@ const VERDICTS: Record<AuditCheck['verdict'], string> = { ok: 'ok  ', ask: 'ASK 
 
 /** `lockstep keys audit` */
 export const audit = withExamples(
-  new Command('audit').description(
-    'check all that the server says of your keys and of the people you met; exit code 4 on a lie',
-  ),
+  new Command('audit')
+    .description(
+      'check all that the server says of your keys and of the people you met; exit code 4 on a lie',
+    )
+    .option(
+      '--restore',
+      'first write the record of people that does not open anew, with those whom this computer knows',
+    ),
   ['keys audit', 'keys audit --json'],
 ).action(async (_: unknown, command: Command) => {
-  const options = command.optsWithGlobals<Common>();
+  const options = command.optsWithGlobals<Common & { restore?: boolean }>();
   const device = await Device.open(options);
+  if (options.restore === true) await device.keys.contacts.restore();
   const { checks, isSound } = await device.keys.audit();
   const told = checks.map(({ what, detail, verdict, error }) => ({
     ...{ what, detail, verdict },

@@ -29,6 +29,8 @@ export const keys = {
     WRAP_MISMATCH: 'The server keeps another private key for you than the list says.',
     IDENTITY_CONFLICT:
       'Two of your devices have met different identities of this person. Ask them, and compare the numbers: the comparison decides.',
+    RECORD_FORGED:
+      'The record of the people you met does not open: the server may have spoiled it. Nobody is met for the first time until one of your devices writes it anew (lockstep keys audit --restore).',
     KEY_REVOKED: 'This person revoked their key and has no new one yet.',
   } as Readonly<Record<string, string>>,
   mine: {
