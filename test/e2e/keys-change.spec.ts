@@ -54,6 +54,24 @@ describe('the next list', () => {
     }
   });
 
+  it('is read in smaller pages when the lists are large', async () => {
+    for (let ver = 2; ver <= 13; ver++) await alice.put(alice.next());
+    await server.db.query(
+      `UPDATE key_list SET wrapped = jsonb_build_object('x', repeat('A', 100000)) WHERE uid = $1`,
+      [alice.who.uid],
+    );
+    const page = (await alice.get('me/history')).body as KeyHistory;
+    expect([page.lists.length, page.next]).toEqual([11, 11]);
+    const rest = (await alice.get('me/history?after=11')).body as KeyHistory;
+    expect([rest.lists.map(({ ver }) => ver), rest.next]).toEqual([[12, 13], undefined]);
+    await server.db.query(
+      `UPDATE key_list SET wrapped = jsonb_build_object('x', repeat('A', 2000000)) WHERE uid = $1`,
+      [alice.who.uid],
+    );
+    const one = (await alice.get('me/history?after=4')).body as KeyHistory;
+    expect([one.lists.map(({ ver }) => ver), one.next]).toEqual([[5], 5]);
+  });
+
   it('may bring a hybrid key beside the other', async () => {
     const next = alice.next();
     const { key, text } = await alice.makeKey(2, 'HPKE-11-KE');

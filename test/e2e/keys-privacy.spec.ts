@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { KEY_SETTINGS_TYPE, type LookedUp } from '#lib/protocol';
 import { DeletionsService } from '../../apps/server/src/deletion/deletions.service.ts';
+import { DISCOVER, LOOK_UP } from '../../apps/server/src/keys/look-ups.ts';
 import { caller, type TestCaller } from '../support/caller.ts';
 import { KeyHolder } from '../support/key-holder.ts';
 import { countingStatements } from '../support/statements.ts';
@@ -127,6 +128,24 @@ describe('look-ups of many', () => {
     expect((await bob.send('post', 'packages', { packages: [] })).status).toBe(403);
   });
 });
+
+it.each([
+  ['by uid', LOOK_UP, `'', '', '{}'`, 'uid'],
+  ['by address', DISCOVER, `'', '', '{}', '{}'`, 'normal_email'],
+])(
+  'finds accounts %s in their index, also by a plan from when there were few',
+  async (_, text, values, key) => {
+    await start();
+    await server.db.query('ANALYZE account');
+    const plan = await server.db.transaction(async (tx) => {
+      await tx.query(`PREPARE look AS ${text}`);
+      return tx.query<{ 'QUERY PLAN': string }[]>(`EXPLAIN EXECUTE look (${values})`);
+    });
+    const lines = plan.map((line) => line['QUERY PLAN'].trim());
+    const at = lines.findIndex((line) => line.includes(' on account'));
+    expect(lines[at + 1]).toMatch(new RegExp(`^Index Cond: \\(${key} = `));
+  },
+);
 
 describe('budgets', () => {
   it('let a look-up of somebody who was counted today pass as one statement', async () => {

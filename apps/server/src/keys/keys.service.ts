@@ -44,6 +44,18 @@ interface Standing {
   discoverable: KeySettingsNow['discoverable'];
 }
 
+/** A list that was published. */
+interface Past {
+  ver: number;
+  skl: string;
+  wrapped: Wrapped;
+  at: Date;
+  isFollowed: boolean;
+}
+
+/** Of one answer; a list is begun while there is room. Fifty of the largest at once are 5 MB. */
+const HISTORY_BYTES = 2 ** 20;
+
 /** How old a sign-in may be, in seconds, for an identity to be made anew. */
 const STEP_UP_SECONDS = 300;
 
@@ -123,20 +135,18 @@ export class KeysService {
     };
   }
 
-  /** One's own lists from a version on, those that were replaced included. */
+  /** One's own lists from a version on, those that were replaced included; of large ones not so many. */
   async history({ uid, clientId }: Grant, { after, limit }: KeyHistoryQuery): Promise<KeyHistory> {
-    const rows = await this.db.query<{ ver: number; skl: string; wrapped: Wrapped; at: Date }[]>(
-      `SELECT ver, skl, wrapped, published_at AS at FROM key_list
-        WHERE uid = $1 AND client_id = $2 AND ver > $3 ORDER BY ver LIMIT $4`,
-      [uid, clientId, after, limit + 1],
-    );
+    const rows = await this.db.query<Past[]>(HISTORY, [
+      ...[uid, clientId, after, limit, HISTORY_BYTES],
+    ]);
     if (rows.length === 0 && after === 0) throw absent();
-    const lists = rows.slice(0, limit).map(({ at, ...list }) => ({
-      ...list,
+    const lists = rows.map(({ ver, skl, wrapped, at }) => ({
+      ...{ ver, skl, wrapped },
       at: Math.floor(at.getTime() / 1000),
     }));
-    const last = rows.length > limit ? lists.at(-1) : undefined;
-    return { lists, ...(last && { next: last.ver }) };
+    const last = rows.at(-1);
+    return { lists, ...(last?.isFollowed && { next: last.ver }) };
   }
 
   /**
@@ -286,6 +296,18 @@ const STANDING = `
   SELECT m.ver, m.etag, m.revocations, m.discoverable, l.skl, l.wrapped
     FROM key_member m JOIN key_list l USING (uid, client_id, ver)
    WHERE m.uid = $1 AND m.client_id = $2`;
+
+/** $1 of whom, $2 in which app, $3 after which version, $4 how many, $5 how many bytes */
+const HISTORY = `
+  SELECT ver, skl, wrapped, at, "isFollowed"
+    FROM (SELECT ver, skl, wrapped, at, lead(ver) OVER w IS NOT NULL AS "isFollowed",
+                 sum(size) OVER w - size AS before, row_number() OVER w AS n
+            FROM (SELECT ver, skl, wrapped, published_at AS at,
+                         octet_length(skl) + octet_length(wrapped::text) AS size
+                    FROM key_list WHERE uid = $1 AND client_id = $2 AND ver > $3
+                   ORDER BY ver LIMIT $4::integer + 1) page
+          WINDOW w AS (ORDER BY ver)) counted
+   WHERE n <= $4 AND before < $5 ORDER BY ver`;
 
 const FIRST = `
   WITH one AS (

@@ -14,7 +14,7 @@ export interface Seen {
   revocations: TokenRevocation[] | null;
 }
 
-// Each row is found by its whole primary key, whatever the statistics of the tables say: in a join, a
+// Each row is found by a whole key of its table, whatever the statistics of the tables say: in a join, a
 // plan that was made while a table was small goes through all of it when it has grown.
 const columns = (asker: string, app: string, target: string, isRemembered = 'c.is_found') => `
   EXISTS (SELECT FROM key_member me WHERE me.uid = ${asker} AND me.client_id = ${app}) AS "isMember",
@@ -32,7 +32,7 @@ const seen = (asker: string, app: string, uid: string) => `
 export const LOOK_UP = `
   SELECT t.uid AS target, ${columns('$1', '$2', 't.uid')}
     FROM unnest($3::text[]) WITH ORDINALITY AS t (uid, n)
-    LEFT JOIN account a ON a.uid = t.uid
+    LEFT JOIN LATERAL (SELECT verified_at FROM account WHERE uid = t.uid OFFSET 0) a ON true
     ${seen('$1', '$2', 't.uid')}
    ORDER BY t.n`;
 
@@ -51,6 +51,8 @@ const REMEMBERED = `EXISTS (
 export const DISCOVER = `
   SELECT t.hash AS target, ${columns('$1', '$2', 't.hash', REMEMBERED)}
     FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS t (email, hash, n)
-    LEFT JOIN account a ON a.normal_email = t.email AND a.verified_at IS NOT NULL
+    LEFT JOIN LATERAL (
+      SELECT uid, verified_at FROM account
+       WHERE normal_email = t.email AND verified_at IS NOT NULL OFFSET 0) a ON true
     ${seen('$1', '$2', 'a.uid')}
    ORDER BY t.n`;
