@@ -44,7 +44,8 @@ $$`;
  * being refused, which addresses are those of people he knows.
  *
  * What an app has spent lies in sixteen rows, so that its users do not wait for each other; only when
- * little is left, one after the other looks whether it is enough.
+ * little is left, one after the other looks whether it is enough. Whom somebody looked for before is
+ * found by the whole primary key: a join could go through all of them.
  */
 const CHARGE = `
 CREATE FUNCTION key_charge(
@@ -72,9 +73,9 @@ BEGIN
   SELECT count(*), sum(CASE WHEN t.uid IS NULL THEN miss_cost ELSE 1 END) INTO fresh, cost
     FROM (SELECT DISTINCT ON (target) target, uid
             FROM unnest(targets, uids) AS one (target, uid)) t
-   WHERE NOT EXISTS (SELECT FROM key_contact c
-                      WHERE c.uid = asker AND c.client_id = app AND c.target = t.target
-                        AND c.counted_in = this_day);
+   WHERE (SELECT c.counted_in FROM key_contact c
+           WHERE c.uid = asker AND c.client_id = app AND c.target = t.target)
+         IS DISTINCT FROM this_day;
   IF fresh > 0 THEN
     own_spent := CASE WHEN own.spent_in = this_day THEN own.spent ELSE 0 END;
     own_burst := greatest(own.burst - burst_count * greatest(epoch - extract(epoch FROM own.burst_at), 0)
