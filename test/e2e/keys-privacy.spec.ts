@@ -2,6 +2,8 @@ import { Logger } from '@nestjs/common';
 import { KEY_SETTINGS_TYPE, type LookedUp } from '#lib/protocol';
 import { DeletionsService } from '../../apps/server/src/deletion/deletions.service.ts';
 import { DISCOVER, LOOK_UP } from '../../apps/server/src/keys/look-ups.ts';
+import { LookUpBudgetService } from '../../apps/server/src/keys/look-up-budget.service.ts';
+import type { RepeatedJob } from '../../apps/server/src/platform/repeated-job.ts';
 import { caller, type TestCaller } from '../support/caller.ts';
 import { KeyHolder } from '../support/key-holder.ts';
 import { countingStatements } from '../support/statements.ts';
@@ -285,6 +287,35 @@ it('writes no address into a URL, a log or a table of look-ups', async () => {
   } finally {
     Logger.overrideLogger(false);
   }
+});
+
+it('forgets whom nobody found, and addresses, with the day, also when days were hours before', async () => {
+  await start();
+  await discover(bob, ['nobody@example.org', alice.who.email]);
+  const now = Math.floor(server.clock.seconds() / 86_400);
+  const old: [string, boolean, number][] = [
+    ['of yesterday', false, now - 1],
+    ['of an hour', false, now * 24],
+    ['found', true, now - 399],
+    ['found long ago', true, now - 401],
+  ];
+  for (const [target, isFound, window] of old) {
+    await server.db.query(`INSERT INTO key_contact VALUES ('bob', 'demo-app', $1, $2, $3)`, [
+      ...[target, isFound, window],
+    ]);
+  }
+  const job = Reflect.get(server.app.get(LookUpBudgetService), 'job') as RepeatedJob;
+  const left = async () => {
+    job.hurry();
+    await job.settled();
+    const rows = await server.db.query<{ target: string }[]>(`SELECT target FROM key_contact`);
+    return rows.map(({ target }) => target).sort();
+  };
+  const hash = expect.stringMatching(/^[\w-]{43}$/) as string;
+  const today = (await left()).filter((target) => ![alice.who.uid, 'found'].includes(target));
+  expect(today).toEqual([hash, hash]);
+  server.clock.advance(86_400);
+  expect(await left()).toEqual([alice.who.uid, 'found'].sort());
 });
 
 it('forgets all of it with the account', async () => {

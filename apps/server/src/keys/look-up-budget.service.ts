@@ -86,11 +86,11 @@ export class LookUpBudgetService implements OnApplicationBootstrap, OnModuleDest
     return this.config.limits.budgets[name] ?? UNLIMITED;
   }
 
-  /** Those who were not found, and addresses, are forgotten with their window. */
+  /** Those who were not found, and addresses, are forgotten with their window, however long that was. */
   private async purge(): Promise<void> {
     const now = this.clock.seconds();
     await this.db.query(
-      `DELETE FROM key_contact WHERE (NOT is_found AND counted_in < $1) OR counted_in < $2`,
+      `DELETE FROM key_contact WHERE (NOT is_found AND counted_in <> $1) OR counted_in < $2`,
       [this.windowAt(now), this.windowAt(now - REMEMBERED_SECONDS)],
     );
   }
