@@ -81,6 +81,8 @@ describeWeb('The pages on which somebody looks after the keys of an app', () => 
     const other = number.replace(/\d$/, (digit) => String((Number(digit) + 1) % 10));
     await visitor.submits({ said: other }, '#check');
     expect(await visitor.reads('.problem')).toMatch(/does not fit/);
+    await visitor.submits({ said: number.slice(5) }, '#check');
+    await visitor.page.waitForSelector('.problem:has-text("60 digits")');
     await visitor.submits({ said: number.replaceAll(/(.{5})/g, '$1 ') }, '#check');
     expect(await visitor.reads('.note')).toMatch(/you compared with this person/);
     await visitor.page.click('#back');
@@ -92,6 +94,23 @@ describeWeb('The pages on which somebody looks after the keys of an app', () => 
     expect(there).toContain(bob.person.email);
     expect(there).not.toContain('not compared');
     expect(visitor.complaints).toEqual([]);
+  });
+
+  it('tell when the server answers an address with another account', async () => {
+    const mallory = await join(server, 'Mallory');
+    const { uid } = mallory.device.app;
+    const visitor = await atTheDesk(alice);
+    await visitor.submits({ email: bob.person.email }, '#find');
+    await visitor.reads('.note');
+    await visitor.page.route('**/keys/v1/discoveries', async (route) => {
+      const json = { emails: [mallory.person.email] };
+      await route.continue({ postData: JSON.stringify(json) });
+    });
+    await visitor.submits({ email: bob.person.email }, '#find');
+    expect(await visitor.reads('.problem')).toMatch(/another identity than before/);
+    expect(await visitor.page.$$(`[data-person="${uid}"]`)).toEqual([]);
+    await visitor.page.click('#accept');
+    await visitor.page.waitForSelector(`[data-person="${uid}"]`);
   });
 
   it('let nobody find somebody who wants that', async () => {

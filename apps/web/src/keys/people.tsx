@@ -1,9 +1,10 @@
 import { useSignal } from '@preact/signals';
+import { IntegrityError } from '#lib/client';
 import { strings } from '../strings/strings.ts';
 import { useAttempt, useLoaded } from '../ui/attempt.ts';
 import { Field, Form, Note, Problem } from '../ui/parts.tsx';
 import type { Desk } from './desk.ts';
-import { wordsForLie } from './lies.ts';
+import { OTHERS, wordsForLie } from './lies.ts';
 import type { Met } from './safety-page.tsx';
 
 /** Everybody whose identity is remembered in the app, and a way to meet somebody. */
@@ -13,7 +14,15 @@ export function People({ desk, onCompare }: { desk: Desk; onCompare: (who: Met) 
   const known = useLoaded(() => contacts.known());
   const email = useSignal('');
   const note = useSignal<string | undefined>(undefined);
+  /** An address that leads to somebody else than before. */
+  const other = useSignal<string | undefined>(undefined);
   const attempt = useAttempt(wordsForLie);
+  const meet = (address: string) => {
+    note.value = words.met(address);
+    email.value = '';
+    other.value = undefined;
+    known.reload();
+  };
   return (
     <section>
       <h2>{words.title}</h2>
@@ -42,14 +51,14 @@ export function People({ desk, onCompare }: { desk: Desk; onCompare: (who: Met) 
           attempt.run(async () => {
             const address = email.value.trim();
             note.value = undefined;
-            const found = (await contacts.discover([address])).get(address);
-            if (!found) {
-              attempt.refuse(words.notFound);
-              return;
-            }
-            note.value = words.met(address);
-            email.value = '';
-            known.reload();
+            other.value = undefined;
+            const found = await contacts.discover([address]).catch((error: unknown) => {
+              const isOther = error instanceof IntegrityError && OTHERS.includes(error.code);
+              if (isOther) other.value = address;
+              throw error;
+            });
+            if (found.has(address)) meet(address);
+            else attempt.refuse(words.notFound);
           });
         }}
       >
@@ -67,6 +76,22 @@ export function People({ desk, onCompare }: { desk: Desk; onCompare: (who: Met) 
           {words.look}
         </button>
       </Form>
+      {other.value !== undefined && (
+        <button
+          id="accept"
+          type="button"
+          class="danger"
+          onClick={() => {
+            attempt.run(async () => {
+              const address = other.value ?? '';
+              if (await contacts.acceptAt(address)) meet(address);
+              else attempt.refuse(words.notFound);
+            });
+          }}
+        >
+          {words.accept}
+        </button>
+      )}
     </section>
   );
 }

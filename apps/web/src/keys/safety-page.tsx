@@ -6,7 +6,7 @@ import { useAttempt, useLoaded } from '../ui/attempt.ts';
 import { Field, Form, Note, Page, Problem } from '../ui/parts.tsx';
 import { QrCode } from '../ui/qr-code.tsx';
 import type { Desk } from './desk.ts';
-import { wordsForLie } from './lies.ts';
+import { OTHERS, wordsForLie } from './lies.ts';
 
 /** Somebody to compare with. */
 export interface Met {
@@ -41,7 +41,7 @@ export function SafetyPage(props: { desk: Desk; met: Met; onBack: () => void }) 
       else attempt.refuse(words.fitsNot);
     });
   };
-  const isOther = ['IDENTITY_CHANGED', 'IDENTITY_RESET'].includes(fault.value?.code ?? '');
+  const isOther = fault.value !== undefined && OTHERS.includes(fault.value.code);
   const { number, code } = safety.value ?? {};
   return (
     <Page name="safety" title={words.title(met.name)}>
