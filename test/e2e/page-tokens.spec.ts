@@ -3,6 +3,7 @@ import { type Account, authorize, signUp } from '../support/account.ts';
 import { post } from '../support/account-api.ts';
 import { addApp } from '../support/apps.ts';
 import { TestServer } from '../support/test-server.ts';
+import { until } from '../support/until.ts';
 
 describe('POST /auth/v1/account/connected_apps/token', () => {
   let server: TestServer;
@@ -50,6 +51,25 @@ describe('POST /auth/v1/account/connected_apps/token', () => {
     await ask('keys', 'demo-app', 'Bearer nothing').expect(401);
     server.clock.advance(301_000);
     expect((await ask('keys').expect(400)).body).toMatchObject({ errno: 164 });
+  });
+
+  it('gives nothing when the app is revoked at the same time', async () => {
+    await letIn('keys:read');
+    const { answer } = await server.db.transaction(async (tx) => {
+      await tx.query(`LOCK TABLE oidc IN SHARE ROW EXCLUSIVE MODE`);
+      const asked = ask('keys').then((one) => one);
+      await until(async () => {
+        const waiting = await tx.query<object[]>(
+          `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`,
+        );
+        return waiting.length > 0;
+      });
+      await tx.query(`DELETE FROM consent WHERE uid = $1`, [alice.uid]);
+      await tx.query(`DELETE FROM oidc WHERE model = 'Grant'`);
+      return { answer: asked };
+    });
+    expect((await answer).status).toBe(400);
+    expect(await server.db.query(`SELECT FROM oidc WHERE model = 'Grant'`)).toEqual([]);
   });
 
   it('gives a token that ends with the app, and with the session', async () => {

@@ -26,9 +26,7 @@ export class PageTokensService {
     const { provider } = this.authority;
     const consent = await this.consents.find(session.uid, clientId);
     const client = consent && (await provider.Client.find(clientId));
-    if (!client) {
-      throw new Failure('unknown-client', 'This app is not connected.', { extra: { clientId } });
-    }
+    if (!client) throw notConnected(clientId);
     const scopes = consent.scopes.filter(
       (name) => apiByScope[name as keyof typeof apiByScope] === api,
     );
@@ -40,6 +38,11 @@ export class PageTokensService {
     const scope = scopes.join(' ');
     const asked = { clientId, scope, audiences: [audiences[api]], seconds: LIFE_SECONDS };
     const grantId = await this.authority.grant(session, asked);
+    // Whoever revoked the app meanwhile did not see this grant.
+    if (!(await this.consents.find(session.uid, clientId))) {
+      await this.authority.endGrant(grantId);
+      throw notConnected(clientId);
+    }
     const made = { accountId: session.uid, client, grantId, gty: 'page', scope };
     const token = Object.assign(
       new provider.AccessToken({ ...made, expiresIn: LIFE_SECONDS }),
@@ -50,3 +53,6 @@ export class PageTokensService {
     return { access_token: await token.save(), expires_in: LIFE_SECONDS, scope };
   }
 }
+
+const notConnected = (clientId: string) =>
+  new Failure('unknown-client', 'This app is not connected.', { extra: { clientId } });
