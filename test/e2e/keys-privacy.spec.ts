@@ -265,6 +265,19 @@ describe('budgets', () => {
     const answers = await Promise.all(others.map((uid) => bob.get(`users/${uid}`)));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(5);
   });
+
+  it('let no more through of an app when all of its users come at once', async () => {
+    await start('all=1000000/60,look-up.app=5/86400');
+    const all = await members(12);
+    const answers = await Promise.all(
+      all.map((one, n) => one.get(`users/${all.at(n - 1)?.who.uid ?? ''}`)),
+    );
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(5);
+    const [{ sum }] = await server.db.query(
+      `SELECT sum(spent)::int FROM key_spending WHERE uid LIKE '#%'`,
+    );
+    expect(sum).toBe(5);
+  });
 });
 
 it('writes no address into a URL, a log or a table of look-ups', async () => {

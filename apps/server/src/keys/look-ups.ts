@@ -43,9 +43,10 @@ export const LOOK_UP_BY_TOKEN = `
   SELECT t.payload, $3 AS target, ${columns('t.uid', 't.app', '$3')}
     FROM t LEFT JOIN account a ON a.uid = $3 ${seen('t.uid', 't.app', '$3')}`;
 
-const REMEMBERED = `EXISTS (
-    SELECT FROM key_contact k
-     WHERE k.uid = $1 AND k.client_id = $2 AND k.target = m.uid AND k.is_found)`;
+// No EXISTS: that may read all whom somebody ever looked for.
+const REMEMBERED = `(
+    SELECT k.is_found FROM key_contact k
+     WHERE k.uid = $1 AND k.client_id = $2 AND k.target = m.uid)`;
 
 /** $1 who asks, $2 in which app, $3 for what addresses, in lower case, $4 their hashes */
 export const DISCOVER = `
