@@ -26,6 +26,7 @@ type Json = Record<string, unknown>;
 export class Logs extends ConsoleLogger {
   isBooting = true;
   private readonly file: fs.WriteStream | undefined;
+  private unwritten = '';
 
   constructor({ format, folder }: { format: 'json' | 'text'; folder?: string | undefined }) {
     super({
@@ -42,8 +43,26 @@ export class Logs extends ConsoleLogger {
     return this.options.json === true;
   }
 
+  /**
+   * There is an event for every request, and the base class takes several times as long for the same
+   * line. Those of one turn of the event loop are written together.
+   */
+  override log(message: unknown, ...more: unknown[]): void {
+    const [context, ...others] = more;
+    const isPlain = this.isJson && typeof context === 'string' && others.length === 0;
+    if (!isPlain || !isEvent(message)) {
+      super.log(message, ...more);
+      return;
+    }
+    if (!this.isLevelEnabled('log')) return;
+    const options = { context, logLevel: 'log' } as const;
+    if (this.unwritten === '') setImmediate(() => { this.write(); });
+    this.unwritten += `${JSON.stringify(this.getJsonLogObject(message, options))}\n`;
+  }
+
   /** Resolves when the file holds every line. */
   close(): Promise<void> {
+    this.write();
     return new Promise((done) => {
       if (this.file) this.file.end(done);
       else done();
@@ -58,6 +77,7 @@ export class Logs extends ConsoleLogger {
     stack?: unknown,
     params?: Json,
   ): void {
+    this.write(); // what came before
     if (level === 'log' && chatter.has(context)) return;
     if (this.isBooting && bootReports.has(context)) return;
     const shown = this.isJson ? messages : messages.map(asSentence);
@@ -70,6 +90,14 @@ export class Logs extends ConsoleLogger {
       });
       this.file?.write(`${JSON.stringify(line)}\n`);
     }
+  }
+
+  private write(): void {
+    const lines = this.unwritten;
+    if (lines === '') return;
+    this.unwritten = '';
+    process.stdout.write(lines);
+    this.file?.write(lines);
   }
 
   /** Events lie flat beside level and time, so that `jq .event` finds them. */

@@ -33,7 +33,8 @@ export function admitOrigins(server: NestFastifyApplication, prefixes: readonly 
     .getHttpAdapter()
     .getInstance()
     .addHook('onRequest', (request, reply, done) => {
-      const { origin, ...headers } = request.headers;
+      const { headers } = request;
+      const { origin } = headers;
       if (origin === undefined || !prefixes.some((prefix) => request.url.startsWith(prefix))) {
         done();
         return;

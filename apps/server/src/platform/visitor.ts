@@ -13,31 +13,31 @@ export interface Visitor {
   agent: string;
 }
 
-const visitors = new WeakMap<object, Visitor>();
+/** Of each request, what it takes to know the visitor; most are about something else. */
+const arrivals = new WeakMap<object, { remote: string; proxies: BlockList }>();
 
 /** The {@link Visitor} of a request. */
 export const From = createParamDecorator((_: unknown, context: ExecutionContext): Visitor =>
   visitorOf(context.switchToHttp().getRequest<FastifyRequest>()),
 );
 
-/** The {@link Visitor} of a request, for a guard. */
+/** The {@link Visitor} of a request, for a guard: the last address that no proxy of ours has. */
 export function visitorOf(request: Pick<FastifyRequest, 'raw'>): Visitor {
-  return visitors.get(request.raw) ?? { client: 'unknown', address: '', agent: '' };
+  const arrival = arrivals.get(request.raw);
+  if (!arrival) return { client: 'unknown', address: '', agent: '' };
+  const { headers } = request.raw;
+  const said = [headers['x-forwarded-for'] ?? []].flat().join(',');
+  const address = lastStranger(arrival.remote, said, arrival.proxies);
+  return { client: networkOf(address), address, agent: headers['user-agent'] ?? '' };
 }
 
-/** Notes of each request where it comes from: the last address that no proxy of ours has. */
+/** Notes of each request where it comes from, while its connection is there to be asked. */
 export function attendVisitors(server: NestFastifyApplication, proxies: BlockList): void {
   server
     .getHttpAdapter()
     .getInstance()
     .addHook('onRequest', (request, _reply, done) => {
-      const said = [request.headers['x-forwarded-for'] ?? []].flat().join(',');
-      const address = lastStranger(request.raw.socket.remoteAddress ?? '', said, proxies);
-      visitors.set(request.raw, {
-        client: networkOf(address),
-        address,
-        agent: request.headers['user-agent'] ?? '',
-      });
+      arrivals.set(request.raw, { remote: request.raw.socket.remoteAddress ?? '', proxies });
       done();
     });
 }
