@@ -41,12 +41,8 @@ export async function oauth(rest: readonly string[]): Promise<void> {
 function report(results: Results): void {
   const rate = (side: keyof Results, subject: Subject) =>
     median(results[side][subject].map((measured) => measured.rate));
-  // Linux counts in hundredths of a second: one measurement alone is too coarse.
-  const spent = (side: keyof Results, subject: Subject, what: 'server' | 'database') => {
-    const all = results[side][subject];
-    const total = all.reduce((sum, measured) => sum + measured[what] * measured.requests, 0);
-    return total / all.reduce((sum, { requests }) => sum + requests, 0);
-  };
+  const spent = (side: keyof Results, subject: Subject, what: 'server' | 'database') =>
+    median(results[side][subject].map((measured) => measured[what]));
   const processor = (side: keyof Results, subject: Subject) =>
     spent(side, subject, 'server') + spent(side, subject, 'database');
   for (const side of sides) {
