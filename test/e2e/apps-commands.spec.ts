@@ -71,9 +71,12 @@ it('registers an app, which signs people in; shows and lists it; removes it', as
   await tryKeys().expect(401);
   const again = await refused('register', ...NOTES, ...AT);
   expect(again).toEqual({
-    ...{ code: 1, error: 'conflict', message: 'client_id: notes is or was an app’s.' },
+    ...{ code: 1, error: 'conflict' },
+    message: 'client_id: notes is or was an app’s; a removed one is had again by --reuse.',
   });
   await apps('register', ...NOTES, ...AT, '--reuse');
+  const inUse = await operator.run('apps', 'register', ...NOTES, ...AT, '--reuse');
+  expect([inUse.code, inUse.stderr]).toEqual([1, 'lockstep: client_id: notes is an app’s.\n']);
 });
 
 it('changes what is said, and leaves the rest', async () => {

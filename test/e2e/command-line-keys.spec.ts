@@ -49,6 +49,8 @@ it('compares numbers, remembers that on the other device, and refuses wrong ones
   expect([cut.code, cut.stderr]).toEqual([2, expect.stringContaining('60 digits')]);
   const nobody = await device('alice').run('keys', 'verify', 'bob');
   expect([nobody.code, nobody.stderr]).toEqual([2, expect.stringContaining('neither')]);
+  const oneself = await device('alice').run('keys', 'verify', alice.email);
+  expect([oneself.code, oneself.stderr]).toEqual([2, expect.stringContaining('That is you')]);
   const right = await device('alice').run('keys', 'verify', bob.email, '--number', number);
   expect([right.code, right.stdout]).toEqual([0, `${bob.email} was compared.\n`]);
   const there = await device('alice-phone').run('keys', 'verify', bob.email);

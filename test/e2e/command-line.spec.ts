@@ -86,6 +86,23 @@ it.each([
   expect(json.stdout).toBe('');
 });
 
+it('Wrong usage is one line, which says where the right one stands', async () => {
+  const [unknown, choice] = await Promise.all([
+    lockstep(['key']),
+    lockstep(['keys', 'revoke', '--why', 'so']),
+  ]);
+  expect(unknown.stderr).toBe(
+    "lockstep: unknown command 'key' (Did you mean keys?); see lockstep --help\n",
+  );
+  expect(choice.stderr).toMatch(
+    /^lockstep: option .* superseded; see lockstep keys revoke --help\n$/,
+  );
+});
+
+it('The help of a command has the options of every command', async () => {
+  expect((await lockstep(['keys', 'show', '--help'])).stdout).toMatch(/--profile <name>/);
+});
+
 it('Says its version', async () => {
   expect((await lockstep(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
 });

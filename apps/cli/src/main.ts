@@ -62,8 +62,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // Before anything is parsed, since what cannot be parsed is an error to tell, too.
 const isJson = process.argv.includes('--json');
 for (const command of withSubcommands(program)) {
-  command.exitOverride();
-  if (isJson) command.configureOutput({ outputError: () => undefined });
+  command.exitOverride().configureHelp({ showGlobalOptions: true });
+  command.configureOutput({
+    outputError: (text, write) => {
+      if (!isJson) write(`lockstep: ${usageOf(text)}; see ${nameOf(command)} --help\n`);
+    },
+  });
 }
 
 try {
@@ -81,6 +85,19 @@ try {
 
 function withSubcommands(command: Command): Command[] {
   return [command, ...command.commands.flatMap(withSubcommands)];
+}
+
+/** What Commander says, as a line of ours. */
+function usageOf(text: string): string {
+  return text
+    .replace(/^error: /, '')
+    .replaceAll(/\s*\n/g, ' ')
+    .replace(/[.\s]+$/, '');
+}
+
+function nameOf(command: Command): string {
+  const { parent } = command;
+  return parent ? `${nameOf(parent)} ${command.name()}` : command.name();
 }
 
 function exitCodeOf(error: unknown): number {
@@ -103,5 +120,6 @@ function wordsOf(error: unknown): string {
   if (error instanceof ClientError && error.code === 'invalid_grant') {
     return 'The sign-in has ended: lockstep sign-in EMAIL';
   }
+  if (error instanceof CommanderError) return usageOf(error.message);
   return error instanceof Error ? error.message : String(error);
 }

@@ -23,7 +23,10 @@ export function addCommonOptions(program: Command): Command {
     .hook('preAction', (_, command) => {
       const { url, profile } = command.optsWithGlobals<Common>();
       if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-        throw new Refused(`${url} is no address of a server.`, 2);
+        throw new Refused(
+          `${url} is no address of a server: it begins with http:// or https://.`,
+          2,
+        );
       }
       if (!PROFILE.test(profile) || profile.startsWith('.')) {
         throw new Refused(`${profile} is no name for a profile.`, 2);

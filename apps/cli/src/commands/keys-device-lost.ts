@@ -49,7 +49,7 @@ export const deviceLost = withExamples(
       ? `The key was replaced at ${since} by a run that was cut off; this one did the rest.`
       : 'The key is replaced, and every device but this one is signed out.',
     ...(wasBegun ? ['If a device was lost after that, run the command once more.'] : []),
-    `${moved} records were put under the new key.`,
+    `${moved === 1 ? '1 record was' : `${moved} records were`} put under the new key.`,
     ...linesOf(refused),
     `This computer is signed in as ${account.email}; sign in anew on your other devices.`,
   ]);

@@ -67,6 +67,8 @@ export const verify = withExamples(
   const device = await Device.open(options);
   const { contacts } = device.keys;
   const uid = await uidOf(device, who, options.accept === true);
+  if (uid === device.app.uid)
+    throw new Refused('That is you: numbers are compared with others.', 2);
   const { number, code, isChecked } = await contacts.safety(uid);
   const said = options.number ?? (await ask(options, { number, code, who }));
   if (said !== undefined && !(await contacts.compare(uid, said))) {
@@ -101,14 +103,19 @@ async function ask(
   }
 }
 
+const CURSOR = /^\d{1,15}$/;
+
 /** `lockstep keys watch` */
 export const watch = withExamples(
   new Command('watch')
     .description('tell who, of the people you met, changed their keys since the last time')
-    .option('--since <cursor>', 'what an earlier call told'),
-  ['keys watch --json', 'keys watch --since 12'],
+    .option('--since <cursor>', 'what an earlier call told; left out: whoever ever changed them'),
+  ['keys watch --json', 'keys watch --since 1795305229337'],
 ).action(async (_: unknown, command: Command) => {
   const options = command.optsWithGlobals<Common & { since?: string }>();
+  if (options.since !== undefined && !CURSOR.test(options.since)) {
+    throw new Refused('--since is the number that an earlier call told at its end.', 2);
+  }
   const device = await Device.open(options);
   const known = (await device.keys.contacts.known()).slice(0, 500);
   const uids = known.map(({ uid }) => uid);

@@ -109,7 +109,7 @@ export class AppsService implements OnModuleInit {
          ON CONFLICT DO NOTHING RETURNING id`,
         [id, metadata, owner, hasSecret ? JSON.stringify([stored]) : null, this.clock.now()],
       );
-      if (rows.length === 0) throw new Failure('conflict', `client_id: ${id} is or was an app’s.`);
+      if (rows.length === 0) throw new Failure('conflict', idTaken(id, reuse));
       const app = this.toWire(await this.row(tx, OPERATOR, id));
       return { app, ...(hasSecret && { client_secret: secret }) };
     });
@@ -395,3 +395,5 @@ const SELECT = `
     LEFT JOIN app_logo l ON l.client_id = c.id`;
 
 const noSuchApp = () => new Failure('not-found', 'There is no such app.');
+const idTaken = (id: string, reuse: boolean) =>
+  `client_id: ${id} is ${reuse ? 'an app’s.' : 'or was an app’s; a removed one is had again by --reuse.'}`;

@@ -276,7 +276,7 @@ export class KeysService {
 
 /** @param seconds - until it may be tried again */
 export const tooMany = (why: string, seconds: number): Failure =>
-  new Failure('too-many-requests', `${why} Try again in ${seconds} seconds.`, {
+  new Failure('too-many-requests', `${why} Try again in ${seconds} s.`, {
     headers: { 'retry-after': String(seconds) },
     extra: { retryAfter: seconds },
   });

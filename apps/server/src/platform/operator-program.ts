@@ -86,7 +86,7 @@ function voice(isJson: boolean): Pick<OperatorTools<unknown>, 'say' | 'complain'
       process.stdout.write(`${text}\n`);
     },
     complain: (error, message) => {
-      const text = isJson ? JSON.stringify({ error, message }) : printable(message);
+      const text = isJson ? JSON.stringify({ error, message }) : `lockstep: ${printable(message)}`;
       process.stderr.write(`${text}\n`);
     },
   };
