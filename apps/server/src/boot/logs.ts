@@ -56,7 +56,10 @@ export class Logs extends ConsoleLogger {
     }
     if (!this.isLevelEnabled('log')) return;
     const options = { context, logLevel: 'log' } as const;
-    if (this.unwritten === '') setImmediate(() => { this.write(); });
+    if (this.unwritten === '')
+      setImmediate(() => {
+        this.write();
+      });
     this.unwritten += `${JSON.stringify(this.getJsonLogObject(message, options))}\n`;
   }
 
