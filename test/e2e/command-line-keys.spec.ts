@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Account, signUp } from '../support/account.ts';
+import { post } from '../support/account-api.ts';
 import { CommandLine } from '../support/built-program.ts';
+import { forget, stretch, typedBearer } from '../support/passwords.ts';
 import { TestServer } from '../support/test-server.ts';
 
 interface Shown {
@@ -120,6 +122,26 @@ it('tells who changed their keys, and begins nothing anew unasked', async () => 
     expect.stringContaining('nothing to begin'),
   ]);
   expect((await device('bob').json<Shown>('keys', 'show')).version).toBe(version);
+});
+
+it('says what to do when keys are of the time before a password reset, on both sides', async () => {
+  const dan = await signUp(server);
+  expect((await device('dan', dan).run('sign-in', dan.email)).code).toBe(0);
+  expect((await device('alice').run('keys', 'find', dan.email)).code).toBe(0);
+  const password = 'another password';
+  const { authPW } = await stretch(dan.email, password);
+  const token = typedBearer('accountResetToken', await forget(server, dan));
+  await post(server, 'account/reset', { authPW }, token).expect(200);
+  const anew = device('dan', { ...dan, password });
+  const { code, stderr } = await anew.run('sign-in', dan.email);
+  expect([code, stderr]).toEqual([4, expect.stringMatching(/See lockstep keys reset --help\n$/)]);
+  expect((await anew.run('keys', 'reset', '--yes')).code).toBe(0);
+  const other = await device('alice').run('keys', 'find', dan.email);
+  expect([other.code, other.stderr]).toEqual([
+    ...[4, expect.stringMatching(/: lockstep keys verify WHO --accept\n$/)],
+  ]);
+  const accepted = await device('alice').run('keys', 'verify', dan.email, '--accept');
+  expect([accepted.code, accepted.stderr]).toEqual([0, '']);
 });
 
 it('locks a lost device out: it is signed out, and this computer has everything', async () => {

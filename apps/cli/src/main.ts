@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { ClientError, IntegrityError, SyncStop } from '#lib/client';
+import { ClientError, type IntegrityCode, IntegrityError, SyncStop } from '#lib/client';
 import { accept } from './commands/accept.ts';
 import { admin } from './commands/admin.ts';
 import { apps } from './commands/apps.ts';
@@ -27,6 +27,15 @@ import { whoami } from './commands/whoami.ts';
 import { addCommonOptions } from './options.ts';
 import { printable, printableJson } from './printable.ts';
 import { Refused } from './refused.ts';
+
+const ACCEPT = 'If they say that it is so: lockstep keys verify WHO --accept';
+/** What a person can do about it. */
+const NEXT: Partial<Record<IntegrityCode, string>> = {
+  IDENTITY_RESET: ACCEPT,
+  IDENTITY_CHANGED: ACCEPT,
+  IDENTITY_CONFLICT: ACCEPT,
+  KEY_GENERATION_MISMATCH: 'See lockstep keys reset --help',
+};
 
 const PACKAGE = new URL('../../../../package.json', import.meta.url);
 const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string };
@@ -120,6 +129,8 @@ function wordsOf(error: unknown): string {
   if (error instanceof ClientError && error.code === 'invalid_grant') {
     return 'The sign-in has ended: lockstep sign-in EMAIL';
   }
+  const next = error instanceof IntegrityError ? NEXT[error.code] : undefined;
+  if (error instanceof IntegrityError && next !== undefined) return `${error.message} ${next}`;
   if (error instanceof CommanderError) return usageOf(error.message);
   return error instanceof Error ? error.message : String(error);
 }
