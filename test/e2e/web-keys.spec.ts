@@ -71,6 +71,8 @@ describeWeb('The pages on which somebody looks after the keys of an app', () => 
     const visitor = await atTheDesk(alice);
     await visitor.submits({ email: 'nobody@example.org' }, '#find');
     expect(await visitor.reads('.problem')).toMatch(/can be found in this app/);
+    await visitor.submits({ email: alice.person.email }, '#find');
+    await visitor.page.waitForSelector('.problem:has-text("That is you")');
     await visitor.submits({ email: bob.person.email }, '#find');
     await visitor.page.click(`[data-person="${bob.device.app.uid}"] button`);
     await visitor.sees('safety');

@@ -57,7 +57,8 @@ export function People({ desk, onCompare }: { desk: Desk; onCompare: (who: Met) 
               if (isOther) other.value = address;
               throw error;
             });
-            if (found.has(address)) meet(address);
+            if (found.get(address)?.uid === desk.uid) attempt.refuse(words.oneself);
+            else if (found.has(address)) meet(address);
             else attempt.refuse(words.notFound);
           });
         }}

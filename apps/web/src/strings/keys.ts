@@ -94,6 +94,7 @@ export const keys = {
     email: 'Their e-mail address',
     look: 'Find',
     notFound: 'Nobody of this address can be found in this app.',
+    oneself: 'That is you. Type the address of somebody else.',
     met: (name: string) => `You met ${name}.`,
     accept: 'I asked them: take the new identity',
   },
