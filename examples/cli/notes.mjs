@@ -20,6 +20,10 @@ const lockstep = new Lockstep({
 });
 
 const [command, text] = process.argv.slice(2);
+if (!['add', 'list', 'sign-out'].includes(command) || (command === 'add') !== Boolean(text)) {
+  console.error('usage: node notes.mjs add TEXT | list | sign-out');
+  process.exit(2);
+}
 if (command === 'sign-out') {
   await lockstep.signOut();
   process.exit();

@@ -158,6 +158,11 @@ describe('examples/cli', () => {
       await expect(stat(kept)).rejects.toThrow('ENOENT');
     }
   });
+
+  it.each([[[]], [['lsit']], [['add']]])('says how it is used: %j', async (parameters) => {
+    const said = await notes(parameters);
+    expect(said).toEqual({ stdout: '', stderr: expect.stringMatching(/^usage: node notes.mjs/) });
+  });
 });
 
 describeWeb('examples/web-page', () => {
