@@ -10,6 +10,7 @@ import {
 } from '#lib/crypto';
 import { type Account, bearerOf, signUp } from '../support/account.ts';
 import { get, post } from '../support/account-api.ts';
+import { cases } from '../support/cases.ts';
 import {
   changePassword,
   forget,
@@ -23,8 +24,6 @@ import { TestServer } from '../support/test-server.ts';
  * Whatever is done to a password, in whatever order, a model of one line says which kB the account
  * has; and nothing that the server kept for an earlier password is ever there again.
  */
-
-const RUNS = process.env.SLOW === undefined ? 3 : 30;
 
 let server: TestServer;
 beforeAll(async () => {
@@ -162,7 +161,7 @@ it('keeps kB through changes and the recovery key, and no state ever comes back'
         history.push(after);
       }
     }),
-    { numRuns: RUNS },
+    cases(3, 30),
   );
 }, 600_000);
 
