@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { Logger } from '@nestjs/common';
 import { type Envelope, introduced, refusal, RelayEnd } from '../support/relay.ts';
 import { TestServer } from '../support/test-server.ts';
+import { until } from '../support/until.ts';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -202,6 +203,36 @@ describe('the relay', () => {
       expect([status, headers['retry-after']]).toEqual([503, '60']);
       first.socket.close();
       await first.closed;
+      await RelayEnd.connect(url);
+    });
+  });
+
+  it('keeps nothing of a channel that ended while somebody was about to join it', async () => {
+    await withServer({ PAIRING_CHANNELS_MAX: '1' }, async ({ url, db }) => {
+      // Who was found to know an id is given a guess back, and has to wait for that here.
+      await db.query(`CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END'`);
+      await db.query(
+        `CREATE TRIGGER wait BEFORE UPDATE ON budget FOR EACH ROW EXECUTE FUNCTION wait()`,
+      );
+      const authority = await RelayEnd.connect(url);
+      const { link } = (await authority.next()) as { link: string };
+      const { joined } = await db.transaction(async (tx) => {
+        await tx.query(`SELECT pg_advisory_xact_lock(1)`);
+        const joining = refusal(url, link).then(({ status }) => status);
+        joining.catch(() => undefined);
+        await until(async () => {
+          const waiting = await tx.query<object[]>(
+            `SELECT FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()`,
+          );
+          return waiting.length > 0;
+        });
+        authority.socket.close();
+        await authority.closed;
+        return { joined: joining };
+      });
+      expect(await joined).toBe(404);
+      // Its place is free again.
       await RelayEnd.connect(url);
     });
   });

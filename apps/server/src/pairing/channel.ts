@@ -45,7 +45,7 @@ export class Channel {
   readonly id = randomBytes(16).toString('base64url');
   private readonly ends: End[] = [];
   private exchanges = 0;
-  private isOver = false;
+  private hasEnded = false;
 
   /**
    * @param endsAt - milliseconds
@@ -60,6 +60,11 @@ export class Channel {
   /** Whether both are there. */
   get isFull(): boolean {
     return this.ends.length >= 2;
+  }
+
+  /** Whether it is over: nobody can join it any more. */
+  get isOver(): boolean {
+    return this.hasEnded;
   }
 
   /** Takes an end in, and tells it where it is. @param now - milliseconds, whenever it is called */
@@ -87,14 +92,14 @@ export class Channel {
     if (now >= this.endsAt) this.end('expired', closing.done);
     const idleMs = this.limits.pairingIdleSeconds * 1000;
     if (this.ends.some(({ heardAt }) => now - heardAt >= idleMs)) this.end('idle', closing.done);
-    if (this.isOver) return;
+    if (this.hasEnded) return;
     for (const { socket } of this.ends) if (socket.readyState === WebSocket.OPEN) socket.ping();
   }
 
   /** Says goodbye to both. */
   end(why: string, code: ClosingCode): void {
-    if (this.isOver) return;
-    this.isOver = true;
+    if (this.hasEnded) return;
+    this.hasEnded = true;
     for (const { socket } of this.ends) {
       socket.close(code, why);
       const hangUp = setTimeout(() => {
@@ -108,7 +113,7 @@ export class Channel {
   }
 
   private forward(from: End, data: Buffer, isBinary: boolean): void {
-    if (this.isOver) return;
+    if (this.hasEnded) return;
     if (isBinary) {
       this.end('not-text', closing.notText);
       return;

@@ -86,12 +86,18 @@ export class RelayService implements OnApplicationBootstrap, OnModuleDestroy {
   /** @throws Failure `unknown-channel` */
   find(id: string): Channel {
     const channel = this.channels.get(id);
-    if (!channel) throw new Failure('unknown-channel', 'There is no such channel.');
+    if (!channel) throw unknownChannel();
     return channel;
   }
 
-  /** Joins a channel that somebody opened. @throws Failure `conflict` when another did already */
+  /**
+   * Joins a channel that somebody opened.
+   *
+   * @throws Failure `conflict` when another did already; `unknown-channel` when it ended since it was found: nothing
+   *   would ever end what joins it now
+   */
   join(request: FastifyRequest, visitor: Visitor, channel: Channel): void {
+    if (channel.isOver) throw unknownChannel();
     if (channel.isFull) throw new Failure('conflict', 'Two devices are connected already.');
     this.connect(upgradeOf(request), request, visitor, channel);
   }
@@ -126,3 +132,5 @@ export class RelayService implements OnApplicationBootstrap, OnModuleDestroy {
     return this.clock.now().getTime();
   }
 }
+
+const unknownChannel = () => new Failure('unknown-channel', 'There is no such channel.');
