@@ -135,7 +135,13 @@ it('says what to do when keys are of the time before a password reset, on both s
   const anew = device('dan', { ...dan, password });
   const { code, stderr } = await anew.run('sign-in', dan.email);
   expect([code, stderr]).toEqual([4, expect.stringMatching(/See lockstep keys reset --help\n$/)]);
+  const audit = await anew.run('keys', 'audit');
+  expect([audit.code, audit.stdout]).toEqual([
+    ...[4, expect.stringMatching(/^ASK {2}your key list: .*See lockstep keys reset --help\n/)],
+  ]);
+  expect(audit.stdout).not.toContain('LIE');
   expect((await anew.run('keys', 'reset', '--yes')).code).toBe(0);
+  expect((await anew.run('keys', 'audit')).code).toBe(0);
   const other = await device('alice').run('keys', 'find', dan.email);
   expect([other.code, other.stderr]).toEqual([
     ...[4, expect.stringMatching(/: lockstep keys verify WHO --accept\n$/)],

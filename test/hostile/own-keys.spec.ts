@@ -217,6 +217,58 @@ describe('one’s own keys', () => {
     await expect(keys.reset()).rejects.toMatchObject(refusal('KEY_LIST_ROLLBACK'));
   });
 
+  describe('of the time before a password reset', () => {
+    /** The same device with the key that a reset of the password leaves, and with this memory. */
+    const afterReset = (pins: MemoryPinStore, kid = `9${bob.device.app.kBr.kid}`) => {
+      const { server: there, uid, clientId, tokens } = bob.device.app;
+      return new Keys({ server: there, uid, clientId, tokens, kBr: { kid, k: fresh } }, pins);
+    };
+    const fresh = randomBytes(32);
+    const met = async () => {
+      const pins = new MemoryPinStore();
+      await new Keys(bob.device.app, pins).own();
+      return pins;
+    };
+    const ownOf = async (keys: Keys) => {
+      const { checks, isSound } = await keys.audit();
+      const own = checks.find(({ what }) => what === 'your key list');
+      return [own?.verdict, own?.error?.code, isSound];
+    };
+
+    it('are to be asked about in an audit, which does not pass', async () => {
+      const asked = ['ask', 'KEY_GENERATION_MISMATCH', false];
+      expect(await ownOf(afterReset(await met()))).toEqual(asked);
+      expect(await ownOf(afterReset(new MemoryPinStore()))).toEqual(asked);
+    });
+
+    it('are a lie in an audit when this device remembers others, or a later list', async () => {
+      const pins = await met();
+      let older: unknown;
+      bob.liar.alter('GET', ME, (answer) => (older = answer));
+      await anew().own();
+      bob.liar.repent();
+      await bob.device.keys.rotate();
+      await new Keys(bob.device.app, pins).own();
+      bob.liar.alter('GET', ME, () => older);
+      expect(await ownOf(afterReset(pins))).toEqual(['lie', 'KEY_LIST_ROLLBACK', false]);
+      bob.liar.repent();
+      const stranger = await deriveIdentity(randomBytes(32));
+      const { list } = await anew().own();
+      const skl = await stranger.sign(KEY_LIST_TYPE, { ...list, ver: list.ver + 1 });
+      bob.liar.alter('GET', ME, (answer: OwnKeys) => ({ ...answer, skl }));
+      expect(await ownOf(afterReset(pins))).toEqual(['lie', 'IDENTITY_CHANGED', false]);
+    });
+
+    it('are a lie in an audit when the key of this device is no later one', async () => {
+      const { kid } = bob.device.app.kBr;
+      const sameTime = `${kid.split('-')[0] ?? ''}-AAAAAAAAAAAAAAAAAAAAAA`;
+      for (const lied of [sameTime, `1-AAAAAAAAAAAAAAAAAAAAAA`]) {
+        const seen = await ownOf(afterReset(await met(), lied));
+        expect(seen).toEqual(['lie', 'KEY_GENERATION_MISMATCH', false]);
+      }
+    });
+  });
+
   it('have no history that goes on beyond the current list', async () => {
     const HISTORY = /\/me\/history$/;
     const stranger = await deriveIdentity(randomBytes(32));

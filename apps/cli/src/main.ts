@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { ClientError, type IntegrityCode, IntegrityError, SyncStop } from '#lib/client';
+import { ClientError, IntegrityError, SyncStop } from '#lib/client';
 import { accept } from './commands/accept.ts';
 import { admin } from './commands/admin.ts';
 import { apps } from './commands/apps.ts';
@@ -24,18 +24,10 @@ import { syncStore } from './commands/sync-store.ts';
 import { users } from './commands/users.ts';
 import { verify } from './commands/verify.ts';
 import { whoami } from './commands/whoami.ts';
+import { NEXT } from './next-step.ts';
 import { addCommonOptions } from './options.ts';
 import { printable, printableJson } from './printable.ts';
 import { Refused } from './refused.ts';
-
-const ACCEPT = 'If they say that it is so: lockstep keys verify WHO --accept';
-/** What a person can do about it. */
-const NEXT: Partial<Record<IntegrityCode, string>> = {
-  IDENTITY_RESET: ACCEPT,
-  IDENTITY_CHANGED: ACCEPT,
-  IDENTITY_CONFLICT: ACCEPT,
-  KEY_GENERATION_MISMATCH: 'See lockstep keys reset --help',
-};
 
 const PACKAGE = new URL('../../../../package.json', import.meta.url);
 const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { version: string };

@@ -35,7 +35,7 @@ import {
   type OwnPair,
   type OwnPlace,
 } from './own-keys.ts';
-import { afterReset, followPin } from './pin-rules.ts';
+import { afterReset, expectNewest, followPin } from './pin-rules.ts';
 import type { PinStore } from './pin-store.ts';
 import type { Server } from './server.ts';
 
@@ -155,7 +155,7 @@ export class Keys {
       const opened = await checkOwn(answer, place);
       const { checked, identity } = opened;
       expectUnused(by.identity, checked);
-      await this.#expectNewest(checked);
+      expectNewest(await this.#pins.get(this.#place), checked);
       const own = { identity, keys: await openFormer(opened, answer.wrapped, place) };
       const input = { why, algorithms: this.#algorithmsFrom(checked) };
       const next = await linkedList(by, { own, checked }, input);
@@ -179,13 +179,10 @@ export class Keys {
    */
   async reset(): Promise<OwnPair> {
     const by = await this.#publisher();
-    const { answer, etag } = await this.#fetch();
-    const before = await openKeyList(answer, this.#place, {});
-    if (before.signer !== by.identity.publicJwk.x) {
-      expectUnused(by.identity, before);
-      expectLater(by.place.kBr.kid, before);
-      await this.#expectNewest(before);
-      await this.#put(await resetList(by, before, this.#algorithms), { 'if-match': etag });
+    const former = await this.#former(by);
+    if (former) {
+      const next = await resetList(by, former, this.#algorithms);
+      await this.#put(next, { 'if-match': former.etag });
     }
     return this.refresh();
   }
@@ -242,7 +239,8 @@ export class Keys {
 
   /** Checks everything that can be checked, and says what. Lies are listed, not thrown. */
   audit(): Promise<Audit> {
-    return auditKeys(this, { pins: this.#pins, place: this.#place });
+    const former = async () => this.#former(await this.#publisher());
+    return auditKeys(this, { pins: this.#pins, place: this.#place, former });
   }
 
   /** Publishes keys that others use once; the caller keeps the private halves. @see key-packages.ts */
@@ -337,15 +335,15 @@ export class Keys {
     });
   }
 
-  /** What is to be replaced is not older than what was seen; whose it was does not matter. */
-  async #expectNewest(checked: CheckedList): Promise<void> {
-    const pin = await this.#pins.get(this.#place);
-    try {
-      followPin(pin, checked, 'this account');
-    } catch (error) {
-      const isReset = error instanceof IntegrityError && error.code === 'IDENTITY_RESET';
-      if (!isReset) throw error;
-    }
+  /** The list that a reset would replace; undefined when the list is of this kBr. @throws as `reset` */
+  async #former(by: Publisher): Promise<(CheckedList & { etag: string }) | undefined> {
+    const { answer, etag } = await this.#fetch();
+    const before = await openKeyList(answer, this.#place, {});
+    if (before.signer === by.identity.publicJwk.x) return undefined;
+    expectUnused(by.identity, before);
+    expectLater(by.place.kBr.kid, before);
+    expectNewest(await this.#pins.get(this.#place), before);
+    return { ...before, etag };
   }
 
   #isExpired({ list }: CheckedList): boolean {

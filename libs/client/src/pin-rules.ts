@@ -44,6 +44,20 @@ export function afterReset(pin: Pin, seen: CheckedList, uid: string): Pin {
   return { ...followPin(undefined, seen, uid), before, ...name };
 }
 
+/**
+ * What is to be replaced of one's own is not older than what was seen; a reset by another device is no obstacle.
+ *
+ * @throws IntegrityError as `followPin`, but `IDENTITY_RESET`
+ */
+export function expectNewest(pin: Pin | undefined, seen: CheckedList): void {
+  try {
+    followPin(pin, seen, 'this account');
+  } catch (error) {
+    const isReset = error instanceof IntegrityError && error.code === 'IDENTITY_RESET';
+    if (!isReset) throw error;
+  }
+}
+
 /** @returns the identities that were left since the pin, oldest first */
 function expectIdentity(pin: Pin, { list, signer }: CheckedList, uid: string): string[] {
   if (pin.identity.x === signer) return [];

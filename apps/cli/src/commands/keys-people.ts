@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { AuditCheck } from '#lib/client';
 import { isWholeSafety } from '#lib/crypto';
 import { Device } from '../device.ts';
+import { NEXT } from '../next-step.ts';
 import { type Common, tell, withExamples } from '../options.ts';
 import { qrLines } from '../qr-lines.ts';
 import { Refused } from '../refused.ts';
@@ -139,7 +140,7 @@ const VERDICTS: Record<AuditCheck['verdict'], string> = { ok: 'ok  ', ask: 'ASK 
 export const audit = withExamples(
   new Command('audit')
     .description(
-      'check all that the server says of your keys and of the people you met; exit code 4 on a lie',
+      'check all that the server says of your keys and of the people you met; exit code 4 on a lie, or when your own keys are of before a password reset',
     )
     .option(
       '--restore',
@@ -155,7 +156,10 @@ export const audit = withExamples(
     ...{ what, detail, verdict },
     ...(error && { code: error.code }),
   }));
-  const lines = told.map(({ what, detail, verdict }) => `${VERDICTS[verdict]} ${what}: ${detail}`);
+  const lines = checks.map(({ what, detail, verdict, error }) => {
+    const next = verdict === 'ask' && error && NEXT[error.code];
+    return `${VERDICTS[verdict]} ${what}: ${[detail, next].filter(Boolean).join(' ')}`;
+  });
   tell(options, { isSound, checks: told }, lines);
   if (!isSound) process.exitCode = 4;
 });
