@@ -106,6 +106,13 @@ it('changes what is said, and leaves the rest', async () => {
   const back = await apps('update', id, '--homepage', '', '--owner', '');
   expect(back).not.toHaveProperty('client_uri');
   expect(back).toMatchObject({ client_name: 'The desk', owner: null });
+  const same = await apps('update', id, '--name', 'The desk', '--owner', '', '--homepage', '');
+  expect(same).toEqual(back);
+  const nothing = await operator.run('apps', 'update', id);
+  expect([nothing.code, nothing.stdout, nothing.stderr]).toEqual([
+    ...[2, '', 'lockstep: There is nothing to change: see lockstep apps update --help\n'],
+  ]);
+  expect(await apps('show', id)).toEqual(back);
   const noCode = await apps(
     ...['register', '--name', 'TV', '--type', 'native', '--device', '--no-code'],
   );

@@ -88,11 +88,14 @@ const update = withExamples(
       .option('--name <name>', 'what people are shown'),
   ),
   ['apps update notes --redirect-uri https://notes.example.org/callback'],
-).action((id: string, said: Said, command: Command) =>
-  runAppsTask(command, {
-    ...{ action: 'update', id, fields: fieldsOf(said, command), owner: said.owner },
-  }),
-);
+).action((id: string, said: Said, command: Command) => {
+  const fields = fieldsOf(said, command);
+  const { owner } = said;
+  if (owner === undefined && Object.values(fields).every((value) => value === undefined)) {
+    throw new Refused('There is nothing to change: see lockstep apps update --help', 2);
+  }
+  return runAppsTask(command, { action: 'update', id, fields, owner });
+});
 
 const rotateSecret = addDataOption(
   new Command('rotate-secret')

@@ -117,7 +117,7 @@ export class AppsService implements OnModuleInit {
 
   /**
    * Replaces what is said of an app; the next request is answered by it. What was granted goes on,
-   * unless it has a scope that the app may no longer ask for.
+   * unless it has a scope that the app may no longer ask for. What is so already is no change.
    *
    * @param owner - whose it will be; without it, whose it is
    * @returns `client_secret` when the app needs one now and had none
@@ -140,7 +140,7 @@ export class AppsService implements OnModuleInit {
       const secrets = made ? [made.stored] : needsSecret ? old.secrets : null;
       await tx.query(
         `UPDATE oauth_client SET metadata = $2, owner = $3, secrets = $4, changed_at = $5
-          WHERE id = $1`,
+          WHERE id = $1 AND (metadata, owner, secrets) IS DISTINCT FROM ($2, $3, $4)`,
         [id, metadata, keeps, secrets && JSON.stringify(secrets), this.clock.now()],
       );
       const left = scopesIn(metadata.scope);
