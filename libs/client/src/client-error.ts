@@ -75,6 +75,20 @@ export class IntegrityError extends Error {
   }
 }
 
+/** Whether a request was refused because somebody else was faster (412). */
+export const isOvertaken = (error: unknown): boolean =>
+  error instanceof ClientError && error.status === 412;
+
+/** What was asked for; undefined when it is not there (404). */
+export async function ifThere<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof ClientError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
 const Problem = z.object({ type: z.string(), detail: z.string().default('') });
 const Fxa = z.looseObject({ errno: z.number(), message: z.string().default('') });
 const OAuth = z.object({ error: z.string(), error_description: z.string().default('') });

@@ -14,13 +14,14 @@ import type { Ask } from './http.ts';
 import {
   type CheckedList,
   type ListAnswer,
+  mainOf,
   openKeyList,
   publicKeyOf,
   usableKeys,
 } from './key-list.ts';
 import type { Contact, KeyHolder } from './contact.ts';
 import { afterReset, followPin, isChecked } from './pin-rules.ts';
-import type { Pin, PinKey, PinStore } from './pin-store.ts';
+import { isSamePin, type Pin, type PinKey, type PinStore } from './pin-store.ts';
 
 /** What two people compare. */
 export interface Safety {
@@ -321,16 +322,9 @@ export class Contacts {
       throw new IntegrityError('KEY_REVOKED', detail);
     }
     if (seen.etag !== '') this.#seen.set(uid, seen);
-    const isChecked_ = isChecked(pin);
     return {
-      uid,
-      identity,
-      version: list.ver,
-      publicJwk,
-      keys,
-      isNew,
-      isChecked: isChecked_,
-      seenAt,
+      ...{ uid, identity, version: list.ver, publicJwk, keys, seenAt },
+      ...{ isNew, isChecked: isChecked(pin) },
     };
   }
 
@@ -341,7 +335,7 @@ export class Contacts {
     await this.#pins.update(owner, (pin) => {
       isNew = pin === undefined;
       next = followPin(pin, checked, owner.uid);
-      return pin && isSame(pin, next) ? pin : next;
+      return pin && isSamePin(pin, next) ? pin : next;
     });
     return { isNew, pin: next ?? followPin(undefined, checked, owner.uid) };
   }
@@ -373,11 +367,6 @@ function named(pin: Pin | undefined, name: string, uid: string): Pin {
   const isKept = pin.name !== undefined && isChecked(pin);
   return isKept || pin.name === name ? pin : { ...pin, name };
 }
-
-const isSame = (a: Pin, b: Pin): boolean => JSON.stringify(a) === JSON.stringify(b);
-
-const mainOf = (keys: readonly EncryptionPublicJwk[]): EncryptionPublicJwk | undefined =>
-  keys.find(({ alg }) => alg === 'HPKE-4-KE') ?? keys[0];
 
 /**
  * One key of each recipient, all of one algorithm: the hybrid one where everybody has one.

@@ -1,7 +1,7 @@
 import type { Account } from './account.ts';
 import type { App } from './app.ts';
 import { appKeysOf, forgetFormerKey, rotateAppKey, type RotatedKeys } from './app-keys.ts';
-import { ClientError, IntegrityError } from './client-error.ts';
+import { ClientError, ifThere, IntegrityError } from './client-error.ts';
 import { Keys } from './keys.ts';
 import type { OwnPair } from './own-keys.ts';
 import { MemoryPinStore, type PinStore } from './pin-store.ts';
@@ -63,7 +63,7 @@ export async function replaceAppKey(account: Account, lost: LostDevice): Promise
   }
   const storage = new Storage(app, { former });
   const pins = new SyncedPinStore(lost.pins ?? new MemoryPinStore(), app, storage);
-  const own = await new Keys(app, pins).takeOver(former).catch(ifNone);
+  const own = await ifThere(new Keys(app, pins).takeOver(former));
   const names = (await storage.collections()).sort((a, b) => rank(a) - rank(b));
   const refused: RefusedRecord[] = [];
   let moved = 0;
@@ -100,8 +100,3 @@ async function begin(
 }
 
 const rank = (collection: string) => (collection === FIRST ? 0 : 1);
-
-function ifNone(error: unknown): undefined {
-  if (error instanceof ClientError && error.status === 404) return undefined;
-  throw error;
-}

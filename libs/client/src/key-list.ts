@@ -1,5 +1,6 @@
 import {
   CryptoRefusal,
+  type EncryptionAlgorithm,
   type EncryptionPublicJwk,
   type IdentityJwk,
   importPublicKey,
@@ -112,6 +113,10 @@ export function usableKeys({ list, revoked }: CheckedList): ActiveKey[] {
     (key): key is ActiveKey => key.st === 'active' && !revoked.includes(key.kid),
   );
 }
+
+/** Of keys of several algorithms the one to encrypt to where no other is agreed on: of X25519. */
+export const mainOf = <T extends { alg: EncryptionAlgorithm }>(keys: readonly T[]): T | undefined =>
+  keys.find(({ alg }) => alg === 'HPKE-4-KE') ?? keys[0];
 
 /**
  * The key itself, without what the list says of it.

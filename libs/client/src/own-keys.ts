@@ -17,7 +17,7 @@ import {
   sinceOf,
 } from '#lib/protocol';
 import { IntegrityError } from './client-error.ts';
-import { type CheckedList, openKeyList, textHash } from './key-list.ts';
+import { type CheckedList, mainOf, openKeyList, textHash } from './key-list.ts';
 
 /** One of one's own keys, opened. */
 export interface OwnKey {
@@ -108,7 +108,7 @@ export async function openOwn(
 ): Promise<OwnPair> {
   // A revoked key may have stayed under an older kBr.
   const keys = await openKeys(checked, { wrapped, place }, (_, { st }) => st === 'revoked');
-  const [first] = checked.list.keys.filter(({ st }) => st === 'active').sort(byAlgorithm);
+  const first = mainOf(checked.list.keys.filter(({ st }) => st === 'active'));
   const main = first && keys.get(first.kid);
   if (!main) throw new IntegrityError('WRAP_MISMATCH', 'No wrapped key belongs to the list.');
   const { publicJwk, privateJwk } = main;
@@ -147,8 +147,6 @@ async function openKeys(
   }
   return keys;
 }
-
-const byAlgorithm = ({ alg }: PublishedKey): number => (alg === 'HPKE-4-KE' ? -1 : 1);
 
 async function unwrap(
   key: PublishedKey,

@@ -28,6 +28,9 @@ export const Pin = z.object({
 });
 export type Pin = z.infer<typeof Pin>;
 
+/** Whether two pins say the same, in the same spelling. */
+export const isSamePin = (a: Pin, b: Pin): boolean => JSON.stringify(a) === JSON.stringify(b);
+
 /** Where pins are kept: on this device, out of the server's reach. */
 export interface PinStore {
   get(key: PinKey): Promise<Pin | undefined>;

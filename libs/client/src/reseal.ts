@@ -1,6 +1,6 @@
 import { type KeyWithId, recordKeyId } from '#lib/crypto';
 import type { Bso } from '#lib/protocol';
-import { ClientError, IntegrityError } from './client-error.ts';
+import { IntegrityError, isOvertaken } from './client-error.ts';
 import type { RefusedRecord, Storage } from './storage.ts';
 
 /** How often a collection is read anew when another device wrote meanwhile. */
@@ -45,8 +45,7 @@ export async function reseal(
       }
       return refused;
     } catch (error) {
-      const isRace = error instanceof ClientError && error.status === 412;
-      if (!isRace || tries === TRIES) throw error;
+      if (!isOvertaken(error) || tries === TRIES) throw error;
     }
   }
 }

@@ -10,7 +10,7 @@ import {
 } from '#lib/crypto';
 import { Bso, StorageToken } from '#lib/protocol';
 import { z } from 'zod';
-import { ClientError, IntegrityError } from './client-error.ts';
+import { ClientError, ifThere, IntegrityError } from './client-error.ts';
 import type { KeyHolder } from './contact.ts';
 import { hawk } from './hawk.ts';
 import type { Ask } from './http.ts';
@@ -203,7 +203,7 @@ export class Storage {
 
   /** Deletes a record; one that is gone already is no error. */
   async delete(collection: string, id: string): Promise<void> {
-    await this.#run({ method: 'DELETE', url: `/storage/${collection}/${id}` }).catch(ifMissing);
+    await ifThere(this.#run({ method: 'DELETE', url: `/storage/${collection}/${id}` }));
   }
 
   /**
@@ -238,9 +238,8 @@ export class Storage {
 
   /** Undefined for 404. */
   #answer<T extends z.ZodType>(ask: Ask, schema: T) {
-    return this.#withToken(ask, (signed) => this.#app.server.http.answer(signed, schema)).catch(
-      ifMissing,
-    );
+    const { http } = this.#app.server;
+    return ifThere(this.#withToken(ask, (signed) => http.answer(signed, schema)));
   }
 
   #run(ask: Ask) {
@@ -293,9 +292,4 @@ function isAddressFor(server: string, endpoint: string): boolean {
   const { protocol, search, hash } = new URL(endpoint);
   const isKnown = protocol === 'https:' || protocol === new URL(server).protocol;
   return isKnown && search === '' && hash === '';
-}
-
-function ifMissing(error: unknown): undefined {
-  if (error instanceof ClientError && error.status === 404) return undefined;
-  throw error;
 }

@@ -1,10 +1,10 @@
 import { recordKeyId } from '#lib/crypto';
 import { generationOf } from '#lib/protocol';
 import { z } from 'zod';
-import { ClientError, IntegrityError } from './client-error.ts';
+import { ClientError, IntegrityError, isOvertaken } from './client-error.ts';
 import type { KeyHolder } from './contact.ts';
 import { mergePins } from './pin-rules.ts';
-import { Pin, type PinKey, type PinStore } from './pin-store.ts';
+import { isSamePin, Pin, type PinKey, type PinStore } from './pin-store.ts';
 import type { Storage } from './storage.ts';
 
 const COLLECTION = 'people';
@@ -67,7 +67,7 @@ export class SyncedPinStore implements PinStore {
       if (!next) break;
       await this.#unlessAway(() => this.#push());
       const standing = await this.#local.get(key);
-      if (standing && isSame(standing, next)) break;
+      if (standing && isSamePin(standing, next)) break;
     }
     const conflict = this.#conflicts.get(key.uid);
     if (conflict) throw conflict;
@@ -111,8 +111,7 @@ export class SyncedPinStore implements PinStore {
         await this.#write(pins, modified);
         return;
       } catch (error) {
-        const isRace = error instanceof ClientError && error.status === 412;
-        if (!isRace || tries === TRIES) throw error;
+        if (!isOvertaken(error) || tries === TRIES) throw error;
       }
     }
   }
@@ -121,7 +120,7 @@ export class SyncedPinStore implements PinStore {
     try {
       await this.#local.update(this.#place(uid), (known) => {
         const merged = known ? mergePins(known, pin, uid) : pin;
-        return known && isSame(known, merged) ? known : merged;
+        return known && isSamePin(known, merged) ? known : merged;
       });
       this.#conflicts.delete(uid);
     } catch (error) {
@@ -179,6 +178,5 @@ export class SyncedPinStore implements PinStore {
   }
 }
 
-const isSame = (a: Pin, b: Pin): boolean => JSON.stringify(a) === JSON.stringify(b);
 const sorted = (pins: Pins): Pins =>
   Object.fromEntries(Object.entries(pins).sort(([a], [b]) => (a < b ? -1 : 1)));

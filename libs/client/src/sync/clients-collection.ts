@@ -1,10 +1,10 @@
 import { type KeyBundle, randomBytes, sealFormat5, toBase64Url } from '#lib/crypto';
 import type { Bso } from '#lib/protocol';
 import { z } from 'zod';
-import { IntegrityError } from '../client-error.ts';
+import { IntegrityError, isOvertaken } from '../client-error.ts';
 import { expectNews, macOf, openRecord } from './open-record.ts';
 import { type EngineMemory, knownAfter, retire, type SyncMemory } from './sync-memory.ts';
-import { isOvertaken, type SyncStore } from './sync-store.ts';
+import type { SyncStore } from './sync-store.ts';
 
 /** The collection by which devices know of each other and tell each other what to do. */
 export const CLIENTS = 'clients';

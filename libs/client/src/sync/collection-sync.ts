@@ -1,12 +1,12 @@
 import { type KeyBundle, sealFormat5, utf8 } from '#lib/crypto';
 import type { Bso } from '#lib/protocol';
-import { IntegrityError } from '../client-error.ts';
+import { IntegrityError, isOvertaken } from '../client-error.ts';
 import { type LocalList, type LocalRecords, recordDigest } from './local-records.ts';
 import { expectNews, macOf, openRecord } from './open-record.ts';
 import { reconcile } from './reconcile.ts';
 import { type EngineMemory, knownAfter } from './sync-memory.ts';
 import { SyncStop } from './sync-stop.ts';
-import { isOvertaken, type NewBso, type SyncStore } from './sync-store.ts';
+import type { NewBso, SyncStore } from './sync-store.ts';
 import { upload } from './upload.ts';
 
 /** What a sync did, or with `dryRun` would do, in one collection. */

@@ -1,4 +1,5 @@
 import { type CollectionKeys, type KeyBundle, keyBundleFromBytes, keyBundleOf } from '#lib/crypto';
+import { isOvertaken } from '../client-error.ts';
 import {
   announce,
   CLIENTS,
@@ -23,7 +24,7 @@ import {
   type SyncMemoryKeeper,
 } from './sync-memory.ts';
 import { SyncStop } from './sync-stop.ts';
-import { isOvertaken, type SyncCredentials, SyncStore } from './sync-store.ts';
+import { type SyncCredentials, SyncStore } from './sync-store.ts';
 
 /** A store that may be used: what it holds, and the keys for it. */
 export interface Ready {

@@ -1,7 +1,7 @@
 import { deriveToken, fromHex, type KeyWithId, toHex, utf8 } from '#lib/crypto';
 import { type AskFxaToken, Bso, FxaToken, OLD_SYNC, StorageToken } from '#lib/protocol';
 import { z } from 'zod';
-import { ClientError } from '../client-error.ts';
+import { ClientError, ifThere } from '../client-error.ts';
 import { hawk } from '../hawk.ts';
 import { type Ask, Http } from '../http.ts';
 import type { Server } from '../server.ts';
@@ -290,17 +290,4 @@ export type PostAnswer = z.infer<typeof PostAnswer>;
 function conditions(unmodifiedSince: number | undefined): Record<string, string> {
   if (unmodifiedSince === undefined) return {};
   return { 'x-if-unmodified-since': spellTime(unmodifiedSince) };
-}
-
-/** Tells whether something was refused because somebody else was faster. */
-export const isOvertaken = (error: unknown): boolean =>
-  error instanceof ClientError && error.status === 412;
-
-async function ifThere<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (error instanceof ClientError && error.status === 404) return undefined;
-    throw error;
-  }
 }

@@ -8,6 +8,7 @@ import {
   sealCollectionKeys,
 } from '#lib/crypto';
 import type { Bso } from '#lib/protocol';
+import { isOvertaken } from '../client-error.ts';
 import { CLIENTS, tellOthers } from './clients-collection.ts';
 import type { LocalRecords } from './local-records.ts';
 import { type MetaGlobal, newMetaGlobal, newSyncId } from './meta-global.ts';
@@ -15,7 +16,7 @@ import { forgetStore, openKeys, takeKeys } from './store-state.ts';
 import { hasData, type Ready, remembered, type Run, SyncClient } from './sync-client.ts';
 import { newEngineMemory } from './sync-memory.ts';
 import { SyncStop } from './sync-stop.ts';
-import { isOvertaken, type NewBso } from './sync-store.ts';
+import type { NewBso } from './sync-store.ts';
 import { upload } from './upload.ts';
 
 /** What a change of keys did. */
