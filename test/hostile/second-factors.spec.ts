@@ -1,9 +1,24 @@
 import { RequestMethod } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { bearerOf, signUp } from '../support/account.ts';
+import {
+  type Account,
+  authorizationUrl,
+  bearerOf,
+  passPage,
+  signUp,
+  tokenFor,
+} from '../support/account.ts';
 import { get, post } from '../support/account-api.ts';
 import { Authenticator, type Lies, type Options } from '../support/authenticator.ts';
-import { addTotp, halfSignIn, nextCode, signUpTwoStep, wrongCode } from '../support/factors.ts';
+import {
+  addTotp,
+  halfSignIn,
+  nextCode,
+  signUpTwoStep,
+  type TwoStep,
+  wrongCode,
+} from '../support/factors.ts';
+import { KeyHolder } from '../support/key-holder.ts';
 import { forget, stretch, typedBearer } from '../support/passwords.ts';
 import { TestServer } from '../support/test-server.ts';
 
@@ -194,6 +209,54 @@ describe('a way around the second factor', () => {
       400,
     );
     expect(body.errno).toBe(160);
+  });
+
+  /** An app in which somebody has keys: tries to have the identity made anew, with a token from a session. */
+  async function appOf(one: TwoStep) {
+    const tokenIn = (authorization: string) =>
+      tokenFor(server, { ...one, authorization }, { scope: 'keys:read keys:write' });
+    let token = await tokenIn(one.authorization);
+    const holder = await KeyHolder.join(server, {
+      ...{ uid: one.uid, email: one.email, clientId: 'demo-app' },
+      authorization: () => Promise.resolve(`Bearer ${token.access_token}`),
+    });
+    return async (session: string) => {
+      token = await tokenIn(session);
+      const { status, body } = await holder.put(await holder.anew(), { 'if-match': holder.etag });
+      return [status, body.type];
+    };
+  }
+  const reauth = async ({ email, password }: Account, session: string) => {
+    const { authPW } = await stretch(email, password);
+    await post(server, 'session/reauth', { email, authPW }, session).expect(200);
+  };
+
+  it('is no app that has an identity made anew, in a session from before there was a factor', async () => {
+    const account = await signUp(server);
+    const { authorization: old } = await halfSignIn(server, account);
+    const one = { ...account, ...(await addTotp(server, account.authorization)) };
+    server.clock.advance(360);
+    await reauth(one, old);
+    const startAnew = await appOf(one);
+    expect(await startAnew(old)).toEqual([401, '/problems/step-up-required']);
+    // Nor one that says when it wants somebody to have signed in.
+    const { url } = authorizationUrl(server, { scope: 'openid' });
+    url.searchParams.set('max_age', '300');
+    await expect(passPage(server, { ...one, authorization: old }, url)).rejects.toThrow();
+    const code = nextCode(server, one.secret);
+    await post(server, 'session/verify/totp', { code }, old).expect(200);
+    await passPage(server, { ...one, authorization: old }, url);
+  });
+
+  it('is no app that has an identity made anew, in a session that lies open', async () => {
+    const one = await signUpTwoStep(server);
+    server.clock.advance(360);
+    await reauth(one, one.authorization);
+    const startAnew = await appOf(one);
+    expect(await startAnew(one.authorization)).toEqual([401, '/problems/step-up-required']);
+    const code = nextCode(server, one.secret);
+    await post(server, 'session/verify/totp', { code }, one.authorization).expect(200);
+    expect(await startAnew(one.authorization)).toEqual([200, undefined]);
   });
 
   it('is no secret that was made and not proven: the next one takes its place', async () => {

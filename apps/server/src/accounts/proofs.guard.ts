@@ -51,6 +51,20 @@ export function givenIn(by: {
   return { factor, factorAt: new Date(typeof factorAt === 'number' ? factorAt * 1000 : factorAt) };
 }
 
+/**
+ * When somebody last proved all that the account wants proven: the password and, where it has one, the second
+ * factor. Undefined when that was never given; a session may be older than the factor.
+ */
+export function provenAt(by: {
+  authAt: number;
+  factorAt: number | null;
+  hasFactors: boolean;
+}): number | undefined {
+  const { authAt, factorAt, hasFactors } = by;
+  if (!hasFactors) return authAt;
+  return factorAt === null ? undefined : Math.min(authAt, factorAt);
+}
+
 /** For who must give a second factor first, or again. */
 export const factorRequired = () =>
   new Failure('factor-required', 'The second factor must be given.');

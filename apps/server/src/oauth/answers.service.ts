@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { QueryFailedError } from 'typeorm';
 import { type AskedOfAccount, Failure, type FinishInteraction, scopesIn } from '#lib/protocol';
-import { expectVerified } from '../accounts/proofs.guard.ts';
+import { expectVerified, provenAt } from '../accounts/proofs.guard.ts';
 import type { Session } from '../accounts/session.guard.ts';
 import type { Visitor } from '../platform/visitor.ts';
 import { type AppParams, type SignIn, text } from './app-params.ts';
@@ -91,9 +91,9 @@ export class AnswersService {
   }
 }
 
-/** What tokens say of how this session signed in. */
+/** What tokens say of how this session signed in: one without the factor says so by its `acr`. */
 const signInOf = (session: Session): SignIn => ({
-  ...{ ts: session.authAt, acr: session.acr, amr: session.amr },
+  ...{ ts: provenAt(session) ?? session.authAt, acr: session.acr, amr: session.amr },
 });
 
 const appGone = () => new Failure('unknown-client', 'The app is gone.');

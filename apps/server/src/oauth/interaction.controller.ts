@@ -12,6 +12,7 @@ import {
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Failure, FinishInteraction, type InteractionDetails } from '#lib/protocol';
+import { provenAt } from '../accounts/proofs.guard.ts';
 import { Session } from '../accounts/session.guard.ts';
 import { Clock } from '../platform/clock.ts';
 import { From, type Visitor } from '../platform/visitor.ts';
@@ -87,15 +88,17 @@ export class InteractionController {
   }
 
   /** The provider takes our word for the sign-in, however old it is (OpenID Connect Core §3.1.2.1). */
-  private expectFresh(
-    { authAt }: Session,
-    { params, iat }: { params: AppParams; iat: number },
-  ): void {
+  private expectFresh(session: Session, { params, iat }: { params: AppParams; iat: number }): void {
     const { max_age: maxAge } = params;
+    const at = provenAt(session) ?? 0;
     const isOld =
-      (isPrompted(params, 'login') && authAt < iat) ||
-      (maxAge !== undefined && this.clock.seconds() - authAt > Number(maxAge));
-    if (isOld) throw new Failure('stale-auth', 'The password must be given again.');
+      (isPrompted(params, 'login') && at < iat) ||
+      (maxAge !== undefined && this.clock.seconds() - at > Number(maxAge));
+    if (isOld)
+      throw new Failure(
+        'stale-auth',
+        'The password and, where there is one, the second factor must be given again.',
+      );
   }
 
   /**

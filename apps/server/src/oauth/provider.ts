@@ -32,7 +32,9 @@ export interface ProviderParts {
   /** An account's claims; undefined when it is gone. */
   profile: (
     uid: string,
-  ) => Promise<{ email: string; verified: boolean; generation: number } | undefined>;
+  ) => Promise<
+    { email: string; verified: boolean; generation: number; hasFactors: boolean } | undefined
+  >;
   /** Takes the sealed keys that wait beside a grant, once. */
   takeKeys: (grantId: string) => Promise<string | undefined>;
   /** Whether a device asks no sooner than it was told to. */
@@ -124,7 +126,7 @@ export function makeProvider(parts: ProviderParts): Provider {
     extraTokenClaims: async (ctx, token) => {
       if (isJwt(token)) return undefined;
       const account = 'accountId' in token ? await parts.profile(token.accountId) : undefined;
-      const authTime = authTimeOf(ctx) ?? (token as { authTime?: number }).authTime;
+      const authTime = provenIn(ctx, account) ?? (token as { authTime?: number }).authTime;
       return (
         account && {
           'fxa-generation': account.generation,
@@ -211,10 +213,17 @@ export function makeProvider(parts: ProviderParts): Provider {
   return provider;
 }
 
-/** When the password was given for what is redeemed here, in seconds; who saves a token says it. */
-function authTimeOf(ctx: KoaContextWithOIDC | undefined): number | undefined {
+/**
+ * When the account was proven for what is redeemed here, in seconds; who saves a token says it. Undefined
+ * when a second factor was not: what is dangerous at an API needs it.
+ */
+function provenIn(
+  ctx: KoaContextWithOIDC | undefined,
+  account: { hasFactors: boolean } | undefined,
+): number | undefined {
   const { AuthorizationCode, RefreshToken, DeviceCode } = ctx?.oidc.entities ?? {};
-  return (AuthorizationCode ?? RefreshToken ?? DeviceCode)?.authTime;
+  const redeemed = AuthorizationCode ?? RefreshToken ?? DeviceCode;
+  return account?.hasFactors === true && redeemed?.acr !== 'AAL2' ? undefined : redeemed?.authTime;
 }
 
 /** Whether this is a browser that signs in to the whole account. */
