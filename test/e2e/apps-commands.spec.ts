@@ -72,11 +72,11 @@ it('registers an app, which signs people in; shows and lists it; removes it', as
   const again = await refused('register', ...NOTES, ...AT);
   expect(again).toEqual({
     ...{ code: 1, error: 'conflict' },
-    message: 'client_id: notes is or was an app’s; a removed one is had again by --reuse.',
+    message: '--id: notes is or was an app’s; a removed one is had again by --reuse.',
   });
   await apps('register', ...NOTES, ...AT, '--reuse');
   const inUse = await operator.run('apps', 'register', ...NOTES, ...AT, '--reuse');
-  expect([inUse.code, inUse.stderr]).toEqual([1, 'lockstep: client_id: notes is an app’s.\n']);
+  expect([inUse.code, inUse.stderr]).toEqual([1, 'lockstep: --id: notes is an app’s.\n']);
 });
 
 it('changes what is said, and leaves the rest', async () => {
@@ -141,11 +141,26 @@ it('says what is wrong', async () => {
   const uri = ['--redirect-uri', 'http://notes.example.org/'];
   expect(await refused('register', '--name', 'X', ...uri)).toEqual({
     ...{ code: 1, error: 'invalid-parameter' },
-    message: 'redirect_uris: The address of a web app begins with https://.',
+    message: '--redirect-uri: The address of a web app begins with https://.',
   });
   expect(await refused('register', '--name', 'Firefox', ...AT, '--type', 'native')).toMatchObject({
-    ...{ code: 1, error: 'conflict' },
+    ...{ code: 1, error: 'conflict', message: '--name: Another app looks the same.' },
   });
+  // Each refusal names the option of the command, whatever the field is called.
+  for (const [option, ...words] of [
+    ['--id', '--id', 'no id'],
+    ['--redirect-uri', '--redirect-uri', `https://notes.example.org/${'x'.repeat(2000)}`],
+    ['--scope', ...AT, '--type', 'native', '--scope', 'everything'],
+    ['--device, --no-code', '--no-code'],
+    ['--secret', ...AT, '--type', 'native', '--secret', 'basic'],
+    ['--homepage', '--device', '--no-code', '--homepage', 'http://desk.example.org'],
+    ['--contact', '--device', '--no-code', '--contact', 'nobody'],
+    ['--resource', '--device', '--no-code', '--resource', 'api'],
+    ['--logout-uri', '--device', '--no-code', '--logout-uri', 'https://127.0.0.1/'],
+  ]) {
+    const { code, message } = await refused('register', '--name', 'Desk', ...words);
+    expect([code, message]).toEqual([1, expect.stringMatching(`^${option}: `)]);
+  }
   expect(await refused('register', ...AT)).toMatchObject({ code: 2, error: 'usage' });
   expect(await refused('show', 'nobody')).toMatchObject({ code: 1, error: 'not-found' });
   expect(await refused('remove', 'demo-app', '--yes')).toMatchObject({

@@ -30,6 +30,24 @@ const Task = z.intersection(
 );
 type Tools = OperatorTools<z.infer<typeof Task>>;
 
+/** What the command calls what RFC 7591 has a name for. */
+const optionByField: Record<keyof AppFields | 'client_id', string> = {
+  client_id: '--id',
+  client_name: '--name',
+  application_type: '--type',
+  redirect_uris: '--redirect-uri',
+  grant_types: '--device, --no-code',
+  scope: '--scope',
+  token_endpoint_auth_method: '--secret',
+  client_uri: '--homepage',
+  policy_uri: '--policy',
+  tos_uri: '--terms',
+  contacts: '--contact',
+  resources: '--resource',
+  backchannel_logout_uri: '--logout-uri',
+  backchannel_logout_session_required: '--logout-session',
+};
+
 const flat = ({
   app,
   client_secret: secret,
@@ -68,7 +86,20 @@ const secretLines = (secret: string | undefined): string[] =>
         'It is shown this once: the server keeps a hash of it.',
       ];
 
-await runOperatorProgram(process.env, Task, { entities: deletionTables }, run);
+await runOperatorProgram(process.env, Task, { entities: deletionTables }, async (tools) => {
+  try {
+    await run(tools);
+  } catch (error) {
+    throw error instanceof Failure ? new Failure(error.code, inOptions(error.message)) : error;
+  }
+});
+
+/** A refusal that begins with a field, or one value of it, is one of the option that gave it. */
+function inOptions(message: string): string {
+  const field = /^(\w+)(?:\.\d+)?: /.exec(message);
+  const option = new Map(Object.entries(optionByField)).get(field?.[1] ?? '');
+  return field && option !== undefined ? `${option}: ${message.slice(field[0].length)}` : message;
+}
 
 async function run({ task, db, clock, config, say }: Tools): Promise<void> {
   const apps = new AppsService(db, new DeletionsService(db, clock), clock, config);
