@@ -117,6 +117,10 @@ describe('openid-client', () => {
     const other = openid.getDPoPHandle(config, await openid.randomDPoPKeyPair('ES256'));
     const stolen = openid.refreshTokenGrant(config, token, { resource: API }, { DPoP: other });
     await expect(stolen).rejects.toMatchObject({ error: 'invalid_grant' });
+    // Who tried with another key has not used it up.
+    const next = await openid.refreshTokenGrant(config, token, { resource: API }, { DPoP: dpop });
+    expect(next.token_type).toBe('dpop');
+    expect(next.refresh_token).not.toBe(token);
     const bound = await signIn(config, { redirect_uri: REDIRECT_URI }, dpop);
     const options = { DPoP: dpop };
     const info = await openid.fetchUserInfo(config, bound.access_token, alice.uid, options);

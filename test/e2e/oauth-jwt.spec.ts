@@ -149,8 +149,9 @@ describe('a token for an API of the app’s own', () => {
 describe('introspection of a JWT', () => {
   it('tells its own app, and the API that it is for', async () => {
     const { access_token: token } = await tokenFor();
+    const { iat, exp } = decodeJwt(token);
     expect(await introspect(token)).toMatchObject({
-      ...{ active: true, sub: alice.uid, aud: API, client_id: app.clientId },
+      ...{ active: true, sub: alice.uid, aud: API, client_id: app.clientId, iat, exp },
     });
     const { body } = await server
       .request()

@@ -57,9 +57,15 @@ export const mayIntrospect = (
  * Keeps a row for each JWT, like those of opaque tokens: it goes with its grant, so that
  * introspection knows, and revocation takes it away. Nobody can use its name as a token: no bearer
  * token has a `~`.
+ *
+ * @param times - of the JWT, in seconds since 1970: the token itself has none yet
  */
-export async function keepJwt(adapter: Adapter, token: AccessToken): Promise<void> {
-  const { accountId, clientId, grantId, scope, aud, exp, iat, jti, jkt } = token;
+export async function keepJwt(
+  adapter: Adapter,
+  token: AccessToken,
+  { iat, exp }: { iat?: number; exp?: number },
+): Promise<void> {
+  const { accountId, clientId, grantId, scope, aud, jti, jkt } = token;
   const payload = {
     ...{ kind: 'AccessToken', format: 'opaque', accountId, clientId, grantId, scope, aud, jkt },
     ...{ jti, iat, exp },

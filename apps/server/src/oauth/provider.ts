@@ -149,8 +149,8 @@ export function makeProvider(parts: ProviderParts): Provider {
     },
     formats: {
       customizers: {
-        jwt: async (_ctx, token) => {
-          if (token.kind === 'AccessToken') await keepJwt(adapterOf('AccessToken'), token);
+        jwt: async (_ctx, token, { payload }) => {
+          if (token.kind === 'AccessToken') await keepJwt(adapterOf('AccessToken'), token, payload);
         },
       },
     },
