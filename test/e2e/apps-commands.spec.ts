@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { App } from '#lib/protocol';
-import { type Account, authorize, exchange, signUp } from '../support/account.ts';
+import { type Account, askToken, authorize, exchange, signUp } from '../support/account.ts';
 import { CommandLine } from '../support/built-program.ts';
 import { TestServer } from '../support/test-server.ts';
 
@@ -117,6 +117,36 @@ it('changes what is said, and leaves the rest', async () => {
     ...['register', '--name', 'TV', '--type', 'native', '--device', '--no-code'],
   );
   expect(noCode).toMatchObject({ redirect_uris: [] });
+});
+
+it('shows whose API a name is, and takes it away from who should not have it', async () => {
+  const API = 'https://api.bob.example/v1';
+  const bob = await signUp(server);
+  const take = ['--resource', API];
+  await apps(
+    'register',
+    ...['--id', 'squatter', '--name', 'Squat', ...AT, '--type', 'native'],
+    ...[...[...take, '--scope', 'openid offline_access', '--owner', alice.uid]],
+  );
+  const asked = { clientId: 'squatter', scope: 'openid offline_access', resource: API };
+  const { body } = await exchange(server, await authorize(server, alice, asked), API).expect(200);
+  const bobs = ['--name', 'Bob', ...AT, '--type', 'native', '--owner', bob.uid, ...take];
+  expect(await refused('register', ...bobs)).toMatchObject({
+    message: `--resource: ${API} is another developer’s.`,
+  });
+  const { stdout } = await operator.run('apps', 'list');
+  expect(stdout).toMatch(/^squatter .* Alice@example\.org +https:\/\/api\.bob\.example\/v1$/m);
+  expect((await operator.run('apps', 'show', 'squatter')).stdout).toMatch(
+    /^resources +https:\/\/api\.bob\.example\/v1$/m,
+  );
+  expect(await apps('update', 'squatter', '--resource', '')).not.toHaveProperty('resources');
+  const answer = await askToken(server, {
+    ...{ grant_type: 'refresh_token', client_id: 'squatter', resource: API },
+    refresh_token: (body as { refresh_token: string }).refresh_token,
+  });
+  expect([answer.status, answer.body]).toMatchObject([400, { error: 'invalid_target' }]);
+  await apps('register', ...bobs);
+  expect(await refused('update', 'squatter', ...take)).toMatchObject({ error: 'conflict' });
 });
 
 it('prints a secret once', async () => {

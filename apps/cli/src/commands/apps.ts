@@ -70,7 +70,7 @@ const register = withExamples(
 
 const list = addDataOption(
   new Command('list')
-    .description('the apps, with how many people let them in')
+    .description('the apps, with how many people let them in, and their APIs')
     .option('--owner <who>', 'of one developer; "" for the operator’s'),
 ).action(({ owner }: { owner?: string }, command: Command) =>
   runAppsTask(command, { action: 'list', owner }),
@@ -83,7 +83,7 @@ const show = addDataOption(new Command('show').description('one app').argument('
 const update = withExamples(
   addSaid(
     new Command('update')
-      .description('change an app; what is left out stays, "" takes a link away')
+      .description('change an app; what is left out stays, "" takes away')
       .argument('<id>', ID)
       .option('--name <name>', 'what people are shown'),
   ),
@@ -138,7 +138,7 @@ function fieldsOf(said: Said, command: Command): Record<string, unknown> {
   return {
     client_name: said.name,
     application_type: said.type,
-    redirect_uris: said.redirectUri,
+    redirect_uris: listed(said.redirectUri),
     scope: said.scope,
     ...(saysGrants && { grant_types: grants }),
     token_endpoint_auth_method:
@@ -148,9 +148,12 @@ function fieldsOf(said: Said, command: Command): Record<string, unknown> {
     client_uri: said.homepage,
     policy_uri: said.policy,
     tos_uri: said.terms,
-    contacts: said.contact,
-    resources: said.resource,
+    contacts: listed(said.contact),
+    resources: listed(said.resource),
     backchannel_logout_uri: said.logoutUri,
     backchannel_logout_session_required: said.logoutSession,
   };
 }
+
+/** An empty text takes the whole list away. */
+const listed = (said: string[] | undefined) => (said?.every((one) => one === '') ? '' : said);

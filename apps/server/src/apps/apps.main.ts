@@ -68,6 +68,7 @@ const columns = (app: App) => [
   app.application_type,
   `${app.users} people`,
   whose(app),
+  app.resources?.join(' ') ?? '',
 ];
 
 function linesOf(app: App): string[] {
@@ -150,7 +151,7 @@ async function run({ task, db, clock, config, say }: Tools): Promise<void> {
   }
 }
 
-/** What a command left out is as if it had not been said; an empty text takes a link away. */
+/** What a command left out is as if it had not been said; an empty text takes a link or a list away. */
 function fieldsOf(said: Record<string, unknown>): AppFields {
   const given = Object.entries(said).filter(([, value]) => value !== undefined && value !== '');
   const { data, error } = AppFields.safeParse(Object.fromEntries(given));
