@@ -348,8 +348,58 @@ describe('what is registered', () => {
     expect(detail).toMatch(/^client_name: /);
   });
 
+  it.each([
+    ['Lisu letters', 'ꓝꓲꓣꓰꓝꓳꓫ'],
+    ['Lisu letters, another one', 'ꓡꓳꓚꓗꓢꓔꓰꓑ'],
+    ['Cherokee letters', 'ᏞᎾᏟᏦᏚᎢᎬᏢ'],
+    ['Coptic letters', 'ⲘⲞⳤⲒⳐⳐⲀ'],
+    ['Canadian syllables', 'ᖴIᖇEᖴO᙭'],
+    ['small capitals', 'ᴍᴏᴢɪʟʟᴀ'],
+    ['a letter of Greenlandic', 'Locĸstep'],
+    ['clicks', 'Fǃrefox'],
+    ['letters of phonetics', 'ꝼirefox'],
+    ['full width', 'Ｆｉｒｅｆｏｘ'],
+    ['mathematics', '𝓕𝓲𝓻𝓮𝓯𝓸𝔁'],
+    ['circles', 'Ⓕⓘⓡⓔⓕⓞⓧ'],
+    ['squares', '🄵🄸🅁🄴🄵🄾🅇'],
+    ['flags', '🇫🇮🇷🇪🇫🇴🇽'],
+    ['accents', 'Fírêföx'],
+    ['signs between', 'F·i·r·e·f·o·x'],
+    ['Old Italic letters', '𐌋𐌏𐌂𐌊𐌔𐌕𐌄𐌓'],
+    ['Deseret letters', '𐐢𐐄𐐗𐐗𐐝𐐓𐐇𐐙'],
+    ['a Tifinagh letter', 'FirefⵔX'],
+    ['a Georgian letter', 'Firefოx'],
+    ['a digit of another alphabet', 'Firef०x'],
+    ['another digit of another alphabet', 'Firefଠx'],
+    ['a digit of Arabic', 'Firef٥x'],
+    ['a digit', '7hunderbird'],
+    ['another digit', 'Mo2illa'],
+    ['a Han character', 'Firef〇x'],
+    ['a Hangul letter', 'Firefㅇx'],
+    ['a circle', 'Firef○x'],
+    ['a cross', 'Firefo✕'],
+    ['a registered trade mark', 'Fi®efox'],
+    ['Armenian letters', 'լօϲկտէք'],
+  ])('has no name that is a browser’s in %s', async (_, name) => {
+    expect((await refused({ client_name: name }))[0]).toBe(400);
+  });
+
   it('may have a name in any alphabet', async () => {
-    for (const name of ['Заметки', '笔记 2', 'ملاحظات', 'Piñata & Co', 'Яндекс Notes']) {
+    const names = [
+      ...[
+        'Заметки',
+        '笔记 2',
+        'ملاحظات ٢',
+        'Piñata & Co',
+        'Яндекс Notes',
+        'メモ帳',
+        '메모',
+        'नोट्स',
+      ],
+      ...['Σημειώσεις', 'רשימות', 'บันทึก', 'Ghi chú', 'İşıl', 'Ọ̀rọ̀', 'Straße', 'Bøker', 'Żółw'],
+      ...['Ŋutiɖoɖo', 'Qeydlər', 'C++ notes', 'Notes™', '🦊 Notes', 'Léonie’s', 'Nº 5', 'x²'],
+    ];
+    for (const name of names) {
       const { app } = await register({ client_name: name });
       expect(app.client_name).toBe(name);
     }
@@ -465,6 +515,8 @@ describe('another', () => {
       call('post', '', away).send(fields()),
       call('put', path, away).send(fields()),
       call('post', `${path}/secret`, away).send({}),
+      call('put', `${path}/logo`, away).type('image/png').send(PNG),
+      call('delete', `${path}/logo`, away),
       call('delete', path, away),
     ]) {
       const { status, body } = await request;

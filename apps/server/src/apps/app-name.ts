@@ -11,30 +11,30 @@ const OTHER_SPACES = /(?! )\p{Zs}/u;
 /** Letters of other alphabets, and signs, that are taken for a Latin letter: in Unicode's UTS 39 and others. */
 const lookAlikes: Readonly<Record<string, string>> = {
   a: 'аαɑᴀ@4',
-  b: 'вβʙьɓ',
+  b: 'вβʙьɓß8',
   c: 'сϲᴄς¢ϛ',
-  d: 'ԁᴅđɗժ',
-  e: 'еεᴇ3ҽєɛ',
+  d: 'ԁᴅđɗժðɖ',
+  e: 'еεᴇ3ҽєɛəǝʒ',
   f: 'ғꜰƒϝ',
-  g: 'ɡɢցɠ',
+  g: 'ɡɢցɠǥ9',
   h: 'һհʜħнη',
   j: 'јʝյ',
   k: 'кκᴋƙқ',
-  l: 'iı1|!ӏіɩιʟłլїɪ',
+  l: 'iı1|!ӏіɩιʟłլїɪ١۱',
   m: 'мᴍ',
-  n: 'пոɴղŋ',
-  o: 'оοօ0ᴏøσоө',
-  p: 'рρᴘթ',
+  n: 'пոɴղŋɲ',
+  o: 'оοօ0ᴏøσоө٥۵',
+  p: 'рρᴘթþք',
   q: 'ԛզ',
   r: 'гʀɾґ',
   s: 'ѕꜱ5$ʂ',
-  t: 'тτᴛŧ+',
+  t: 'тτᴛŧ+7',
   u: 'υսᴜʋ',
   v: 'νѵᴠ',
   w: 'ԝωᴡшա',
   x: 'хχ×',
-  y: 'уγʏү',
-  z: 'ᴢƶʐʑ',
+  y: 'уγʏүɣƴ',
+  z: 'ᴢƶʐʑ2',
 };
 const latin = new Map(
   Object.entries(lookAlikes).flatMap(([letter, others]) =>
@@ -72,16 +72,50 @@ export function imitates(name: string): boolean {
   return OWN_PAGES.has(likeness) || PROTECTED.some((other) => likeness.includes(other));
 }
 
-/** Alphabets that share shapes with the Latin one. */
+/**
+ * The alphabets of a name, one in each word. In others, which few can read, whole words are drawn like Latin ones.
+ *
+ * @see UAX 31 table 5, UTS 39 §5.2
+ */
 const ALPHABETS = [
-  /\p{Script=Latin}/u,
-  /\p{Script=Cyrillic}/u,
-  /\p{Script=Greek}/u,
-  /\p{Script=Armenian}/u,
-  /\p{Script=Cherokee}/u,
-  /\p{Script=Coptic}/u,
-  /\p{Script=Lisu}/u,
-];
+  ...[
+    'Latin',
+    'Cyrillic',
+    'Greek',
+    'Armenian',
+    'Georgian',
+    'Hebrew',
+    'Arabic',
+    'Thaana',
+    'Ethiopic',
+  ],
+  ...['Devanagari', 'Bengali', 'Gurmukhi', 'Gujarati', 'Oriya', 'Tamil', 'Telugu', 'Kannada'],
+  ...['Malayalam', 'Sinhala', 'Thai', 'Lao', 'Tibetan', 'Myanmar', 'Khmer'],
+].map((name) => new RegExp(`\\p{Script=${name}}`, 'u'));
+/** Chinese, Japanese and Korean are written with several. */
+const EASTERN =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Bopomofo}\p{Script=Hangul}]/u;
+const OF_ALL = /[\p{Script=Common}\p{Script=Inherited}]/u;
+
+/** Latin letters, besides those with marks, that people write words with; the rest is phonetics and history. */
+const LATIN = /[a-zæœøðþßđħıłŋŧəǝɛɔɓɗɖƒɣƙɲʋƴʒǥ]/;
+/** What is no letter, and drawn like one. */
+const SIGN_IN_WORD = /[\p{L}\p{M}\p{N}](?!\p{ASCII})\p{S}|(?!\p{ASCII})\p{S}[\p{L}\p{N}]/u;
+
+/** @returns what is wrong with the letters of a word; undefined for nothing */
+function oddIn(word: string): string | undefined {
+  const plain = Array.from(word.normalize('NFKD').toLowerCase());
+  const own = plain.filter((character) => !OF_ALL.test(character));
+  const alphabets = [...ALPHABETS, EASTERN].filter((one) => own.some((letter) => one.test(letter)));
+  if (alphabets.length > 1) return `A word is of one alphabet: ${word}.`;
+  const [alphabet] = alphabets;
+  const isOdd = own.some((letter) => alphabet?.test(letter) !== true);
+  if (isOdd) return `Few people can read the alphabet of a word: ${word}.`;
+  const isLatin = own.some((letter) => /\p{Script=Latin}/u.test(letter));
+  const fits = (character: string) => LATIN.test(character) || /[0-9]|\p{M}/u.test(character);
+  if (isLatin && !plain.every(fits)) return `Few people can read a letter of a word: ${word}.`;
+  return undefined;
+}
 
 /**
  * @returns the name as it is kept: without spaces around, in NFC
@@ -97,10 +131,10 @@ export function checkName(text: string): string {
   if (UNFIT.test(name) || PILED_UP.test(name) || OTHER_SPACES.test(name)) {
     refuse('It has characters that cannot be seen, or do not belong into a name.');
   }
+  if (SIGN_IN_WORD.test(name.normalize('NFKC'))) refuse('A sign stands apart from letters.');
   for (const word of name.split(/[^\p{L}\p{M}\p{N}]+/u)) {
-    if (ALPHABETS.filter((alphabet) => alphabet.test(word)).length > 1) {
-      refuse(`A word is of one alphabet: ${word}.`);
-    }
+    const odd = oddIn(word);
+    if (odd !== undefined) refuse(odd);
   }
   return name;
 }

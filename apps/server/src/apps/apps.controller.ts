@@ -101,7 +101,7 @@ export class AppsController {
 
   /** The body is the picture. */
   @Put(':id/logo')
-  @UseGuards(VerifiedSessionGuard)
+  @UseGuards(RecentlyProvedGuard)
   async setLogo(
     @Session() { uid }: Session,
     @Param('id') id: string,
@@ -116,7 +116,7 @@ export class AppsController {
   }
 
   @Delete(':id/logo')
-  @UseGuards(VerifiedSessionGuard)
+  @UseGuards(RecentlyProvedGuard)
   async removeLogo(@Session() { uid }: Session, @Param('id') id: string): Promise<App> {
     return this.apps.removeLogo(await this.apps.keeper(uid), id);
   }

@@ -150,14 +150,17 @@ export function OneApp({ session, id }: { session: Session; id: string }) {
                       change.refuse(words.picture.none);
                       return;
                     }
-                    await setLogo(session, id, png);
+                    await proof.around(() => setLogo(session, id, png));
                     found.reload();
                   });
                 }}
               />
             </div>
             {app.logo !== undefined && (
-              <button type="button" onClick={after(() => removeLogo(session, id))}>
+              <button
+                type="button"
+                onClick={after(() => proof.around(() => removeLogo(session, id)))}
+              >
                 {words.picture.remove}
               </button>
             )}
