@@ -118,7 +118,13 @@ it('Secrets lie in no folder that a relative path leads to, and no password is e
 
 it('Nobody signed in has the exit code 1, no answer the exit code 3', async () => {
   const { code, stderr } = await lockstep(['ls', '--json']);
-  expect([code, JSON.parse(stderr)]).toMatchObject([1, { error: 'error' }]);
+  const message = 'Nobody is signed in here: lockstep sign-in EMAIL';
+  expect([code, JSON.parse(stderr)]).toEqual([1, { error: 'error', message }]);
+  const work = await lockstep(['ls', '--profile', 'work']);
+  expect([work.code, work.stderr]).toEqual([
+    1,
+    'lockstep: Nobody is signed in as the profile work: lockstep --profile work sign-in EMAIL\n',
+  ]);
   const away = await lockstep(['sign-in', 'a@example.org', '--url', NOWHERE, '--json']);
   expect([away.code, JSON.parse(away.stderr)]).toMatchObject([3, { error: 'network' }]);
 });

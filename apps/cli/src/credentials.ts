@@ -9,6 +9,7 @@ import {
   removePrivateFile,
   writePrivateFile,
 } from '#lib/client-node';
+import { DEFAULT_PROFILE, signInBy } from './next-step.ts';
 import { Refused } from './refused.ts';
 
 const Token = z.object({ token: z.string(), expiresAt: z.number() });
@@ -38,18 +39,23 @@ export type Credentials = z.infer<typeof Credentials>;
 
 /** One person's sign-in on this computer, in a file of mode 600. */
 export class CredentialsFile implements TokenKeeper {
+  readonly #profile: string;
   readonly #path: string;
   /** The sign-in that was read. */
   #signIn: string | undefined;
 
   constructor(profile: string) {
+    this.#profile = profile;
     this.#path = join(configFolder(), profile, 'credentials.json');
   }
 
   /** @throws Refused when nobody is signed in */
   async read(): Promise<Credentials> {
     const value = await readPrivateFile(this.#path);
-    if (value === undefined) throw new Refused('Nobody is signed in here: lockstep sign-in EMAIL');
+    if (value === undefined) {
+      const where = this.#profile === DEFAULT_PROFILE ? 'here' : `as the profile ${this.#profile}`;
+      throw new Refused(`Nobody is signed in ${where}: ${signInBy(this.#profile)}`);
+    }
     const { success, data } = Credentials.safeParse(value);
     if (success) {
       this.#signIn ??= nameOf(data);

@@ -24,8 +24,8 @@ import { syncStore } from './commands/sync-store.ts';
 import { users } from './commands/users.ts';
 import { verify } from './commands/verify.ts';
 import { whoami } from './commands/whoami.ts';
-import { NEXT } from './next-step.ts';
-import { addCommonOptions } from './options.ts';
+import { NEXT, signInBy } from './next-step.ts';
+import { addCommonOptions, type Common } from './options.ts';
 import { printable, printableJson } from './printable.ts';
 import { Refused } from './refused.ts';
 
@@ -119,7 +119,7 @@ function asJson(error: unknown): string {
 
 function wordsOf(error: unknown): string {
   if (error instanceof ClientError && error.code === 'invalid_grant') {
-    return 'The sign-in has ended: lockstep sign-in EMAIL';
+    return `The sign-in has ended: ${signInBy(program.opts<Common>().profile)}`;
   }
   const next = error instanceof IntegrityError ? NEXT[error.code] : undefined;
   if (error instanceof IntegrityError && next !== undefined) return `${error.message} ${next}`;

@@ -9,3 +9,14 @@ export const NEXT: Partial<Record<IntegrityCode, string>> = {
   IDENTITY_CONFLICT: ACCEPT,
   KEY_GENERATION_MISMATCH: 'See lockstep keys reset --help',
 };
+
+/** The profile of who names none. */
+export const DEFAULT_PROFILE = 'default';
+
+/** The command that signs in to this profile. */
+export const signInBy = (profile: string): string =>
+  [
+    'lockstep',
+    ...(profile === DEFAULT_PROFILE ? [] : ['--profile', profile]),
+    'sign-in EMAIL',
+  ].join(' ');

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Contact, Keys, RefusedRecord } from '#lib/client';
+import { DEFAULT_PROFILE } from './next-step.ts';
 import { printable, printableJson } from './printable.ts';
 import { Refused } from './refused.ts';
 
@@ -18,7 +19,7 @@ const PROFILE = /^[A-Za-z0-9._-]{1,64}$/;
 export function addCommonOptions(program: Command): Command {
   return program
     .option('--url <url>', 'the server', process.env['LOCKSTEP_URL'] ?? 'http://localhost:8000')
-    .option('--profile <name>', 'whose sign-in on this computer', 'default')
+    .option('--profile <name>', 'whose sign-in on this computer', DEFAULT_PROFILE)
     .option('--json', 'results and errors as JSON, one line each')
     .hook('preAction', (_, command) => {
       const { url, profile } = command.optsWithGlobals<Common>();

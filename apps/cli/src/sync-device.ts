@@ -22,6 +22,7 @@ import {
 import { fromBase64Url, type KeyWithId, toBase64Url } from '#lib/crypto';
 import { OLD_SYNC } from '#lib/protocol';
 import { CredentialsFile } from './credentials.ts';
+import { signInBy } from './next-step.ts';
 import type { Common } from './options.ts';
 import { OWN_FOLDER } from './record-folder.ts';
 import { Refused } from './refused.ts';
@@ -84,7 +85,7 @@ export async function withStore<T>(
   if (found?.isDirectory() !== true) throw new Refused(`${folder} is no folder.`, 2);
   const { app, email, sessionToken } = await new CredentialsFile(options.profile).read();
   if (sessionToken === undefined) {
-    throw new Refused('A browser let this computer in. Sync needs: lockstep sign-in EMAIL');
+    throw new Refused(`A browser let this computer in. Sync needs: ${signInBy(options.profile)}`);
   }
   const server = Server.known(app.server, app.realm, nodePlatform);
   const keyPath = keyPathOf(options.profile);

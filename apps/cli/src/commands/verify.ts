@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { Account } from '#lib/client';
 import { meet } from '../device.ts';
+import { signInBy } from '../next-step.ts';
 import { type Common, tell, withExamples } from '../options.ts';
 
 /** `lockstep verify UID CODE` */
@@ -13,5 +14,9 @@ export const verify = withExamples(
 ).action(async (uid: string, code: string, _: unknown, command: Command) => {
   const options = command.optsWithGlobals<Common>();
   await Account.verify(await meet(options), uid, code);
-  tell(options, { uid, verified: true }, 'The address is verified. Next: lockstep sign-in EMAIL');
+  tell(
+    options,
+    { uid, verified: true },
+    `The address is verified. Next: ${signInBy(options.profile)}`,
+  );
 });
