@@ -8,7 +8,7 @@ import { Transcript } from '../support/transcript.ts';
 
 /*
  * What the two client libraries do as apps that are registered: with secrets, on devices, with tokens that are
- * bound to a key, and at APIs of their own. To read what they say: OAUTH_TRANSCRIPT=1
+ * bound to a key, and at APIs of their own. What they say stands in docs/protocol/oauth-transcripts.md.
  */
 const API = 'https://api.app.example/v1';
 const REDIRECT_URI = 'http://127.0.0.1:42428/callback';
@@ -36,9 +36,7 @@ afterAll(() => server.stop());
 
 describe('openid-client', () => {
   const transcript = new Transcript('openid-client, registered apps');
-  afterAll(() => {
-    transcript.print();
-  });
+  afterAll(() => transcript.compare());
 
   const discover = (app: TestApp, authentication: openid.ClientAuth) =>
     openid.discovery(new URL(server.url), app.clientId, undefined, authentication, {
@@ -143,9 +141,7 @@ describe('oauth4webapi', () => {
     const response = await oauth.discoveryRequest(issuer, options);
     authority = await oauth.processDiscoveryResponse(issuer, response);
   });
-  afterAll(() => {
-    transcript.print();
-  });
+  afterAll(() => transcript.compare());
 
   it('lets a device in', async () => {
     transcript.part('device grant');

@@ -7,8 +7,8 @@ import { TestServer } from '../support/test-server.ts';
 import { Transcript } from '../support/transcript.ts';
 
 /*
- * Two client libraries that know nothing of us but the address: everything else they discover. To read what
- * they say: OAUTH_TRANSCRIPT=1
+ * Two client libraries that know nothing of us but the address: everything else they discover. What
+ * they say stands in docs/protocol/oauth-transcripts.md.
  */
 const REDIRECT_URI = 'http://127.0.0.1:42426/callback';
 const CLIENT_ID = 'demo-app';
@@ -24,9 +24,7 @@ afterAll(() => server.stop());
 describe('openid-client', () => {
   const transcript = new Transcript('openid-client');
   let config: openid.Configuration;
-  afterAll(() => {
-    transcript.print();
-  });
+  afterAll(() => transcript.compare());
 
   /** Asks with everything that the library can check, and comes back to where the app is sent. */
   const ask = async (more: Record<string, string> = {}, isPushed = false) => {
@@ -147,9 +145,7 @@ describe('oauth4webapi', () => {
     [oauth.customFetch]: transcript.fetch,
   };
   let authority: oauth.AuthorizationServer;
-  afterAll(() => {
-    transcript.print();
-  });
+  afterAll(() => transcript.compare());
 
   const ask = async (more: Record<string, string> = {}) => {
     const [verifier, state, nonce] = [
