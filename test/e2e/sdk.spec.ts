@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { type IncomingMessage, request } from 'node:http';
+import { createServer, type IncomingMessage, request, type RequestListener } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -106,6 +107,20 @@ describe('An app of somebody else', () => {
   });
 });
 
+/** A server of somebody else. */
+async function listen(answer: RequestListener) {
+  const listener = createServer(answer).listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const url = `http://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+  return {
+    url,
+    close: () => {
+      listener.closeAllConnections();
+      listener.close();
+    },
+  };
+}
+
 /** What a request is answered with that names its target as it is told. */
 async function statusOf(origin: string, path: string): Promise<number> {
   const asked = request(origin, { path, method: 'GET' }).end();
@@ -132,6 +147,26 @@ describe('A native app', () => {
       expect(page.headers.get('referrer-policy')).toBe('no-referrer');
     });
     expect([app.uid, seen]).toEqual([alice.uid, [404, 404, 404, 404, 404, 404, 200]]);
+  });
+
+  it('is not held up by who connects and says nothing, or not all', async () => {
+    const held: Socket[] = [];
+    await signInByLoopback(lockstep(), async (url) => {
+      const { port } = new URL(new URL(url).searchParams.get('redirect_uri') ?? '');
+      for (const said of [
+        '',
+        'GET / HTTP/1.1\r\n',
+        'POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\n',
+      ]) {
+        const socket = connect(Number(port), '127.0.0.1');
+        await once(socket, 'connect');
+        socket.write(said);
+        held.push(socket.resume());
+      }
+      await fetch(await letIn(url));
+    });
+    // The program would not end before they do.
+    for (const socket of held) if (!socket.closed) await once(socket, 'close');
   });
 
   it('waits no longer than it is told to', async () => {
@@ -187,6 +222,30 @@ describe('fetch with a token', () => {
       await expect(asked).rejects.toMatchObject({ code: 'foreign-address' });
     }
     expect(() => app.fetchFor('urn:example:api')).toThrow('must be said');
+  });
+
+  it.each([
+    [true, '//127.0.0.1:'],
+    [false, '//127.0.0.1:'],
+    [false, '//localhost:'],
+  ])('follows nobody to another address (bound: %p, from %s)', async (dpop, place) => {
+    const heard: IncomingMessage[] = [];
+    const elsewhere = await listen((request, response) => {
+      heard.push(request);
+      response.end();
+    });
+    const api = await listen((_, response) => {
+      response.writeHead(307, { location: elsewhere.url.replace('//127.0.0.1:', place) }).end();
+    });
+    const app = await signIn(lockstep({ dpop }));
+    const asked = app.tokens.fetchFor('storage', api.url)(api.url, { method: 'PUT', body: 'x' });
+    await expect(asked).rejects.toThrow();
+    expect(heard).toEqual([]);
+    // Who wants to know where to is told.
+    const ask = app.tokens.fetchFor('storage', api.url);
+    expect((await ask(api.url, { redirect: 'manual' })).status).toBe(307);
+    api.close();
+    elsewhere.close();
   });
 
   it('takes no token that is good without the key', async () => {
@@ -323,6 +382,30 @@ describe('A program without a browser', () => {
     }));
     const waiting = lockstep({ fetch: liar.fetch }).signInOnDevice(() => undefined);
     await expect(waiting).rejects.toMatchObject({ code: 'ISSUER_MISMATCH' });
+  });
+
+  it.each([
+    ['verification_uri', (told: string) => `${told}\u001b]0;x\u0007\u202e`],
+    ['verification_uri_complete', (told: string) => `${told}&\u001b[2J`],
+    ['verification_uri', (told: string) => `${told}\nOpen https://evil.example/`],
+    ['user_code', () => '\u001b[2JAAAA-AAAA'],
+    ['user_code', () => 'AAAA-AAAA at https://evil.example/'],
+  ])('shows nothing that a terminal obeys in %s', async (name, spoil) => {
+    const liar = new Liar();
+    liar.alter('POST', /\/device_authorization$/, (told: Record<string, string>) => ({
+      ...told,
+      [name]: spoil(told[name] ?? ''),
+    }));
+    const stop = new AbortController();
+    let shown = '';
+    const app = lockstep({ fetch: liar.fetch, sleep });
+    const waiting = app.signInOnDevice((prompt) => {
+      shown = Object.values(prompt).join(' ');
+      stop.abort();
+    }, stop);
+    await expect(waiting).rejects.toThrow();
+    expect(shown).toMatch(/^[ -~]*$/);
+    expect(shown).not.toContain(' https://evil');
   });
 
   it('is told when nobody comes', async () => {

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { type App, ClientError, type Lockstep } from '#lib/client';
 
 const PATH = '/callback';
+const LINGER_MS = 1000;
 const HEADERS = {
   'content-type': 'text/plain; charset=utf-8',
   'cache-control': 'no-store',
@@ -35,6 +36,10 @@ export async function signInByLoopback(
   } finally {
     answer.catch(() => undefined); // when it did not come to that
     listener.close();
+    // Whoever connected and says nothing would keep the program from ending; what is being answered may end.
+    setTimeout(() => {
+      listener.closeAllConnections();
+    }, LINGER_MS).unref();
   }
 }
 

@@ -55,17 +55,14 @@ export async function startOnDevice(
   if (url === '') throw new ClientError('unsupported', 0, 'The server lets no devices in.');
   const { pending, parameters } = await prepare(request);
   const keysJwk = parameters.get('keys_jwk') ?? undefined;
-  expectOwn(server, url);
-  const ask = { method: 'POST', url, form: parameters } as const;
+  const ask = { method: 'POST', url: own(server, url), form: parameters } as const;
   const asked = await server.http.json(ask, DeviceAuthorization);
-  expectOwn(server, asked.verification_uri);
-  expectOwn(server, asked.verification_uri_complete);
   const expiresAt = server.platform.now() + asked.expires_in * 1000;
   return {
     prompt: {
       userCode: asked.user_code,
-      verificationUri: asked.verification_uri,
-      verificationUriComplete: asked.verification_uri_complete,
+      verificationUri: own(server, asked.verification_uri),
+      verificationUriComplete: own(server, asked.verification_uri_complete),
       expiresAt,
     },
     ...{ clientId: pending.clientId, keysJwk, scopes: pending.scopes },
@@ -130,8 +127,16 @@ async function pause(server: Server, ms: number, signal: AbortSignal | undefined
   });
 }
 
-/** A person who is sent elsewhere would let in somebody else. */
-function expectOwn(server: Server, url: string): void {
-  if (URL.canParse(url) && new URL(url).origin === new URL(server.url).origin) return;
-  throw new IntegrityError('ISSUER_MISMATCH', `${url} is no page of ${server.url}.`);
+/**
+ * An address of the server: a person who is sent elsewhere would let in somebody else.
+ *
+ * @returns as a browser spells it, without what a terminal would obey
+ */
+function own(server: Server, text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.origin === new URL(server.url).origin) return url.href;
+  throw new IntegrityError(
+    'ISSUER_MISMATCH',
+    `The server sends to what is no page of ${server.url}.`,
+  );
 }

@@ -109,12 +109,17 @@ export class Tokens {
   /**
    * A `fetch` that carries this API's token, and once more a new one when it is refused (401).
    *
+   * It follows no redirect: one is an error, as with `redirect: 'error'`, or shown with `'manual'`.
+   *
    * @param origin - the only origin that it goes to, lest the token leak
    * @throws ClientError `foreign-address` for any other
    */
   fetchFor(target: Target, origin: string): typeof globalThis.fetch {
     return async (input, init) => {
-      const first = new Request(input, init);
+      const asked = init?.redirect ?? (input instanceof Request ? input.redirect : undefined);
+      // What is sent is for this origin; the browser would take it wherever it is led.
+      const redirect = asked === 'manual' ? asked : 'error';
+      const first = new Request(input, { ...init, redirect });
       if (new URL(first.url).origin !== origin) {
         const detail = `A token for ${target} goes to ${origin} alone.`;
         throw new ClientError('foreign-address', 0, detail);

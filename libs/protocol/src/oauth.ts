@@ -64,7 +64,8 @@ export type TokenAnswer = z.infer<typeof TokenAnswer>;
 /** POST /oauth2/device_authorization (RFC 8628 §3.2). */
 export const DeviceAuthorization = z.object({
   device_code: z.string(),
-  user_code: z.string(),
+  /** A person is shown it: letters and digits, with dashes between. */
+  user_code: z.string().regex(/^[A-Za-z0-9-]{1,64}$/),
   verification_uri: z.string(),
   verification_uri_complete: z.string(),
   /** Seconds. */
