@@ -146,6 +146,7 @@ it('says what to do when keys are of the time before a password reset, on both s
   expect([other.code, other.stderr]).toEqual([
     ...[4, expect.stringMatching(/: lockstep keys verify WHO --accept\n$/)],
   ]);
+  expect(other.stderr).toContain(`lockstep: ${dan.email} (${dan.uid}) began anew`);
   const accepted = await device('alice').run('keys', 'verify', dan.email, '--accept');
   expect([accepted.code, accepted.stderr]).toEqual([0, '']);
 });

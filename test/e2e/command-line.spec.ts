@@ -203,8 +203,15 @@ describe('against a server', () => {
       `  item  from ${alice.uid} (first contact)  Net\\u{1b}[2Jflix`,
       `  file  from ${alice.uid}  photo.txt`,
     ]);
+    // Who was looked up by address is shown by it, beside the uid; in JSON it stands on its own.
+    await run('bob', 'keys', 'find', alice.email);
+    const known = (await run('bob', 'inbox')).trimEnd().split('\n');
+    expect(known[1]?.slice(22)).toBe(`  file  from ${alice.email} (${alice.uid})  photo.txt`);
+    const json = JSON.parse(await run('bob', 'inbox', '--json')) as { items: object[] };
+    expect(json.items[0]).toMatchObject({ from: alice.uid, name: alice.email });
     const [item = '', file = ''] = shown.map((line) => line.slice(0, 22));
     await run('bob', 'accept');
+    expect(await run('bob', 'shares')).toContain(`from ${alice.email} (${alice.uid})  photo.txt`);
     expect(await run('bob', 'get', '--', item)).toBe(
       'Net\\u{1b}[2Jflix\npassword: two\n    lines\n',
     );

@@ -18,6 +18,7 @@ import { nodePlatform } from '#lib/client-node';
 import { APP_KEY } from '#lib/protocol';
 import { CredentialsFile } from './credentials.ts';
 import { FilePinStore } from './file-pin-store.ts';
+import type { Names } from './names.ts';
 import type { Common } from './options.ts';
 import { printable } from './printable.ts';
 
@@ -47,6 +48,7 @@ export class Device {
   readonly storage: Storage;
   readonly files: Files;
   readonly sharing: Sharing;
+  readonly #remembered: FilePinStore;
   readonly #pins: SyncedPinStore;
 
   constructor(
@@ -55,7 +57,8 @@ export class Device {
     profile: string,
   ) {
     this.storage = new Storage(app);
-    this.#pins = new SyncedPinStore(new FilePinStore(profile), app, this.storage);
+    this.#remembered = new FilePinStore(profile);
+    this.#pins = new SyncedPinStore(this.#remembered, app, this.storage);
     this.keys = new Keys(app, this.#pins);
     this.files = new Files(app, this.storage);
     this.sharing = new Sharing(app, this);
@@ -64,6 +67,15 @@ export class Device {
   /** The keys of this device, as this command wants them. */
   keysWith(options: KeysOptions): Keys {
     return new Keys(this.app, this.#pins, options);
+  }
+
+  /** Whom this computer knows by address; nobody is asked. */
+  async names(): Promise<Names> {
+    const { server, clientId } = this.app;
+    const known = await this.#remembered.all({ realm: server.realm, clientId });
+    return new Map(
+      known.flatMap(({ uid, pin }) => (pin.name === undefined ? [] : [[uid, pin.name] as const])),
+    );
   }
 
   /**

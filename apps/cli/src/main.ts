@@ -24,6 +24,8 @@ import { syncStore } from './commands/sync-store.ts';
 import { users } from './commands/users.ts';
 import { verify } from './commands/verify.ts';
 import { whoami } from './commands/whoami.ts';
+import { Device } from './device.ts';
+import { withNames } from './names.ts';
 import { NEXT, signInBy } from './next-step.ts';
 import { addCommonOptions, type Common } from './options.ts';
 import { printable, printableJson } from './printable.ts';
@@ -79,7 +81,8 @@ try {
   // Commander has said it already, or showed the help that was asked for.
   const isSaid = isUsage && (!isJson || error.exitCode === 0);
   if (!isSaid) {
-    const words = isJson ? asJson(error) : `lockstep: ${printable(wordsOf(error))}`;
+    const message = await named(error, wordsOf(error));
+    const words = isJson ? asJson(error, message) : `lockstep: ${printable(message)}`;
     process.stderr.write(`${words}\n`);
   }
 }
@@ -110,11 +113,18 @@ function exitCodeOf(error: unknown): number {
   return isSilence && ['network', 'timeout'].includes(error.code) ? 3 : 1;
 }
 
-function asJson(error: unknown): string {
+function asJson(error: unknown, message: string): string {
   const isNamed =
     error instanceof ClientError || error instanceof IntegrityError || error instanceof SyncStop;
   const code = isNamed ? error.code : error instanceof CommanderError ? 'usage' : 'error';
-  return printableJson({ error: code, message: wordsOf(error) });
+  return printableJson({ error: code, message });
+}
+
+/** With people by address, as far as this computer knows them. */
+async function named(error: unknown, words: string): Promise<string> {
+  if (!(error instanceof IntegrityError) && !(error instanceof ClientError)) return words;
+  const device = await Device.open(program.opts<Common>()).catch(() => undefined);
+  return withNames((await device?.names().catch(() => undefined)) ?? new Map(), words);
 }
 
 function wordsOf(error: unknown): string {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Contact, Keys, RefusedRecord } from '#lib/client';
+import { type Names, withNames } from './names.ts';
 import { DEFAULT_PROFILE } from './next-step.ts';
 import { printable, printableJson } from './printable.ts';
 import { Refused } from './refused.ts';
@@ -57,8 +58,8 @@ export function tell(
 }
 
 /** A line for each record that failed a check. */
-export function linesOf(refused: readonly RefusedRecord[]): string[] {
-  return refused.map(({ id, error }) => `${id}  REFUSED  ${error.message}`);
+export function linesOf(refused: readonly RefusedRecord[], names: Names = new Map()): string[] {
+  return refused.map(({ id, error }) => `${id}  REFUSED  ${withNames(names, error.message)}`);
 }
 
 /** The same for programs. */

@@ -12,7 +12,8 @@ export const accept = withExamples(
   ['accept', 'accept yBzXkNqS0jVnYg3bJ8Xr0Q'],
 ).action(async (ids: string[], _: unknown, command: Command) => {
   const options = command.optsWithGlobals<Common>();
-  const { sharing } = await Device.open(options);
+  const device = await Device.open(options);
+  const { sharing } = device;
   const { items, refused } = await sharing.inbox();
   for (const id of ids) {
     const reason = refused.find((item) => item.id === id)?.error;
@@ -24,6 +25,6 @@ export const accept = withExamples(
   const shown = wanted.map(({ id, body }) => ({ id, kind: body.typ, title: titleOf(body) }));
   const lines = shown.map(({ id, title }) => `${id}  ${title}`);
   const others = ids.length === 0 ? refused : [];
-  lines.push(...linesOf(others));
+  lines.push(...linesOf(others, await device.names()));
   tell(options, [...shown, ...reasonsOf(others)], lines.length > 0 ? lines : 'Nothing new.');
 });
