@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32, deflateSync } from 'node:zlib';
 import type { Browser } from 'playwright-core';
-import { type Account, signUp } from '../support/account.ts';
+import { type Account, authorizationUrl, authorize, signUp } from '../support/account.ts';
 import { TestServer } from '../support/test-server.ts';
 import { describeWeb, launchChromium, Visitor } from '../support/web.ts';
 
@@ -121,10 +121,47 @@ describeWeb('The pages for developers', () => {
     await boss.context.close();
   });
 
-  it('remove it', async () => {
+  it('say to whom it asks who added it, with its picture and links, then and afterwards', async () => {
     await ada.page.click('a:text("Show Wren and sons")');
     await ada.sees('app');
+    const clientId = await ada.page.innerText('#client-id');
+    const places = ['homepage', 'policy', 'terms'];
+    const links = places.map((place) => [`app-${place}`, `https://notes.example.org/${place}`]);
+    await ada.page.click('summary');
+    await ada.submits(Object.fromEntries(links), '#save-app');
+    await ada.reads('.note');
+
+    const guest = await signUp(server);
+    const visitor = await Visitor.at(server, browser);
+    const redirectUri = 'https://notes.example.org/callback';
+    const request = { clientId, redirectUri, scope: 'openid profile' };
+    await visitor.open(authorizationUrl(server, request).url.href);
+    await visitor.sees('enter');
+    await visitor.submits({ email: guest.email, password: guest.password }, '#signin');
+    await visitor.sees('consent');
+    const asked = await visitor.page.innerText('main');
+    expect(asked).toContain('Nobody has checked that its name is true.');
+    expect(asked).toContain('The answer goes to: notes.example.org');
+    const hrefs = await visitor.page.$$eval('.app a', (all) =>
+      all.map((a) => a.getAttribute('href')),
+    );
+    expect(hrefs).toEqual(links.map(([, href]) => href));
+    await visitor.inspects('consent-developer');
+    // Where the answer would go, nobody is.
+    await authorize(server, guest, request);
+    await visitor.open('/signin');
+    await visitor.submits({ email: guest.email, password: guest.password }, '#signin');
+    await visitor.sees('settings');
+    await visitor.open('/settings/clients');
+    await visitor.page.waitForSelector(`[data-app="${clientId}"] img`);
+    await visitor.inspects('connected-apps-developer');
+    expect(visitor.complaints).toEqual([]);
+    await visitor.context.close();
+  });
+
+  it('remove it', async () => {
     await ada.page.click('#remove');
+    await ada.inspects('app-remove');
     await ada.page.click('#remove-app');
     await ada.sees('apps');
     await ada.page.waitForSelector('text=You have registered no app.');

@@ -23,19 +23,19 @@ describeWeb('The pages on which somebody looks after the keys of an app', () => 
   });
 
   /** Somebody at the keys of demo-app. */
-  async function atTheDesk({
-    person: { email, password },
-  }: {
-    person: Pick<Victim['person'], 'email' | 'password'>;
-  }): Promise<Visitor> {
+  async function atTheDesk(
+    { person: { email, password } }: { person: Pick<Victim['person'], 'email' | 'password'> },
+    { inspecting = false } = {},
+  ): Promise<Visitor> {
     const visitor = await Visitor.at(server, browser);
     await visitor.open('/settings/keys');
     await visitor.sees('enter');
     await visitor.submits({ email, password }, '#signin');
     await visitor.sees('keys');
-    await visitor.inspects('keys-of-apps');
+    if (inspecting) await visitor.inspects('keys-of-apps');
     await visitor.page.click('[data-app="demo-app"] a.button');
     await visitor.sees('keys-password');
+    if (inspecting) await visitor.inspects('keys-password');
     await visitor.submits({ password }, '#open-keys');
     await visitor.sees('keys-of-app');
     await visitor.page.waitForSelector('[data-key], .problem');
@@ -47,7 +47,7 @@ describeWeb('The pages on which somebody looks after the keys of an app', () => 
     );
 
   it('make new keys, revoke them, and say what follows before', async () => {
-    const visitor = await atTheDesk(alice);
+    const visitor = await atTheDesk(alice, { inspecting: true });
     expect(await states(visitor)).toEqual(['active']);
     await visitor.page.click('#rotate');
     await visitor.inspects('keys-rotate');
@@ -88,6 +88,9 @@ describeWeb('The pages on which somebody looks after the keys of an app', () => 
     await visitor.submits({ said: number.replaceAll(/(.{5})/g, '$1 ') }, '#check');
     expect(await visitor.reads('.note')).toMatch(/you compared with this person/);
     await visitor.page.click('#back');
+    await visitor.sees('keys-of-app');
+    await visitor.page.waitForSelector('[data-person]');
+    await visitor.inspects('keys-people');
     const said = await visitor.page.innerText(`[data-person="${bob.device.app.uid}"]`);
     expect(said).toContain('compared');
     expect(said).not.toContain('not compared');
@@ -95,6 +98,8 @@ describeWeb('The pages on which somebody looks after the keys of an app', () => 
     const there = await another.page.innerText(`[data-person="${bob.device.app.uid}"]`);
     expect(there).toContain(bob.person.email);
     expect(there).not.toContain('not compared');
+    await another.page.click(`[data-person="${bob.device.app.uid}"] button`);
+    await another.page.waitForSelector('text=You compared with this person before');
     expect(visitor.complaints).toEqual([]);
   });
 
@@ -111,6 +116,7 @@ describeWeb('The pages on which somebody looks after the keys of an app', () => 
     await visitor.submits({ email: bob.person.email }, '#find');
     expect(await visitor.reads('.problem')).toMatch(/another identity than before/);
     expect(await visitor.page.$$(`[data-person="${uid}"]`)).toEqual([]);
+    await visitor.inspects('keys-another-account');
     await visitor.page.click('#accept');
     await visitor.page.waitForSelector(`[data-person="${uid}"]`);
   });

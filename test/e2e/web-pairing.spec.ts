@@ -103,6 +103,17 @@ describeWeb('Pairing, in the pages', () => {
 
   const noFirefox = () => undefined;
 
+  /** A telephone that scanned the code, and knows whose it is; `data` is what it asked for. */
+  async function scanned() {
+    const { query } = await phone();
+    const authority = await Authority.open(server.url, randomBytes(32));
+    const { visitor, told } = await inFirefox(noFirefox);
+    await visitor.open(address(query, authority));
+    const { data } = await authority.next();
+    authority.send('pair:auth:metadata', { email: zoe.email });
+    return { authority, visitor, told, data };
+  }
+
   it('sign a telephone in that redeems the code itself', async () => {
     const { verifier, privateJwk, query } = await phone();
     const authority = await Authority.open(server.url, randomBytes(32));
@@ -153,12 +164,7 @@ describeWeb('Pairing, in the pages', () => {
   });
 
   it('hand no code over that was given to somebody else', async () => {
-    const { query } = await phone();
-    const authority = await Authority.open(server.url, randomBytes(32));
-    const { visitor, told } = await inFirefox(noFirefox);
-    await visitor.open(address(query, authority));
-    await authority.next();
-    authority.send('pair:auth:metadata', { email: zoe.email });
+    const { authority, visitor, told } = await scanned();
     await visitor.page.click('#confirm-pairing');
     authority.send('pair:auth:authorize', { code: 'of an attacker', state: 'another' });
     await visitor.sees('supplicant-failed');
@@ -168,12 +174,7 @@ describeWeb('Pairing, in the pages', () => {
   });
 
   it('say so when the other device says no', async () => {
-    const { query } = await phone();
-    const authority = await Authority.open(server.url, randomBytes(32));
-    const { visitor, told } = await inFirefox(noFirefox);
-    await visitor.open(address(query, authority));
-    await authority.next();
-    authority.send('pair:auth:metadata', { email: zoe.email });
+    const { authority, visitor, told } = await scanned();
     await visitor.page.click('#confirm-pairing');
     await authority.next();
     await authority.close();
@@ -183,12 +184,7 @@ describeWeb('Pairing, in the pages', () => {
   });
 
   it('do not sign in before the person says so, and not after a no', async () => {
-    const { query } = await phone();
-    const authority = await Authority.open(server.url, randomBytes(32));
-    const { visitor, told } = await inFirefox(noFirefox);
-    await visitor.open(address(query, authority));
-    const { data } = await authority.next();
-    authority.send('pair:auth:metadata', { email: zoe.email });
+    const { authority, visitor, told, data } = await scanned();
     // An authority that is in a hurry.
     authority.send('pair:auth:authorize', await grant(data));
     await visitor.sees('supplicant');
@@ -259,7 +255,7 @@ describeWeb('Pairing, in the pages', () => {
     );
     await visitor.open('/pair');
     await visitor.sees('pair');
-    expect(await visitor.page.innerText('.hint')).toContain('not signed in');
+    expect(await visitor.page.innerText('.warning')).toContain('not signed in');
     firefox.signedInUser = { email: zoe.email, uid: zoe.uid };
     await visitor.open('/pair?entrypoint=preferences');
     await visitor.page.click('#show-code');

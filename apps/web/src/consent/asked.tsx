@@ -22,7 +22,7 @@ export function WhoAsks({ client, host }: { client: AppFace; host?: string }) {
         {links.length > 0 && (
           <p class="hint">
             {links.map(({ name, href }) => (
-              <a key={name} class="apart" href={href} target="_blank" rel="noopener noreferrer">
+              <a key={name} href={href} target="_blank" rel="noopener noreferrer">
                 {words.links[name]} <span class="quiet">{words.newWindow}</span>
               </a>
             ))}

@@ -216,6 +216,7 @@ function Paper({ desk, app }: { desk: Desk; app: ConnectedApp }) {
       <button
         id="paper"
         type="button"
+        aria-disabled={attempt.busy}
         onClick={() => {
           attempt.run(async () => {
             const texts = [...(await desk.keys.revocations()).values()];

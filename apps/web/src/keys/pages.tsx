@@ -29,7 +29,7 @@ export function KeysOfApps({ session }: { session: Session }) {
           <li key={client.client_id} data-app={client.client_id}>
             <WhoAsks client={client} />
             <Link to={`/settings/keys/${client.client_id}`} class="button">
-              <span aria-label={words.openThis(client.name)}>{words.open}</span>
+              {words.openThis(client.name)}
             </Link>
           </li>
         ))}

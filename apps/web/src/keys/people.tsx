@@ -38,7 +38,7 @@ export function People({ desk, onCompare }: { desk: Desk; onCompare: (who: Met) 
               type="button"
               aria-label={words.compareWith(name)}
               onClick={() => {
-                onCompare({ uid, name: name });
+                onCompare({ uid, name });
               }}
             >
               {words.compare}
@@ -65,7 +65,7 @@ export function People({ desk, onCompare }: { desk: Desk; onCompare: (who: Met) 
       >
         <Field
           id="email"
-          label={words.email}
+          label={words.find}
           kind="email"
           value={email.value}
           onValue={(value) => (email.value = value)}

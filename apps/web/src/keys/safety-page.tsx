@@ -42,7 +42,7 @@ export function SafetyPage(props: { desk: Desk; met: Met; onBack: () => void }) 
     });
   };
   const isOther = fault.value !== undefined && OTHERS.includes(fault.value.code);
-  const { number, code } = safety.value ?? {};
+  const { number, code, isChecked } = safety.value ?? {};
   return (
     <Page name="safety" title={words.title(met.name)}>
       <Problem text={fault.value ? wordsForLie(fault.value) : safety.problem} />
@@ -64,9 +64,9 @@ export function SafetyPage(props: { desk: Desk; met: Met; onBack: () => void }) 
       )}
       {number !== undefined && code !== undefined && (
         <>
-          <p>{strings.keys.people.intro}</p>
-          <p class="hint">{words.what}</p>
-          <p class="safety mono" aria-label={words.number} data-number={number}>
+          <p>{words.what}</p>
+          {isChecked === true && <p class="hint">{words.before}</p>}
+          <p class="key" aria-label={words.number} data-number={number}>
             {number.match(/.{5}/g)?.join(' ')}
           </p>
           <QrCode text={code} label={words.qr} />

@@ -177,8 +177,8 @@ export function Enter(props: {
         {button(props.first)}
         <p class="or">{words.or}</p>
         {button(second)}
-        {props.instead}
         <p class="hint">{words.newHere}</p>
+        {props.instead}
         <p class="hint">
           <Link to={`/reset_password${here.value.search}`}>{words.forgot}</Link>
         </p>

@@ -62,6 +62,7 @@ export function Interaction({ id }: { id: string }) {
       above={
         <>
           <WhoAsks client={client} />
+          {known && <p>{words.apps.can}</p>}
           {known && <Rights scopes={details.scopes} />}
         </>
       }
@@ -97,7 +98,7 @@ function GoOn(props: { asked: InteractionDetails; account: Session; since: numbe
     <Page name="consent-known" title={words.knownTitle(asked.client.name)}>
       <p>{words.known(asked.client.name, when(since))}</p>
       <WhoAsks client={asked.client} host={hostOf(asked)} />
-      <p>{words.mayDo}</p>
+      <p>{words.apps.can}</p>
       <Rights scopes={asked.scopes} />
       <Problem text={attempt.problem} />
       <button

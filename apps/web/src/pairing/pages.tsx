@@ -27,15 +27,20 @@ function ShowCode() {
   const firefox = status.value;
   if (!firefox && status.problem === undefined) return <main data-page="pair-loading" />;
   const canShow = firefox?.signedInUser && firefox.capabilities.pairing;
-  const not = firefox?.signedInUser ? words.noCodes : words.notSignedIn;
   return (
     <Page name="pair" title={words.title}>
-      <p>{words.intro}</p>
-      <ol>
-        {words.steps.map((step) => (
-          <li key={step}>{step}</li>
-        ))}
-      </ol>
+      {firefox ? (
+        <>
+          <p>{words.intro}</p>
+          <ol>
+            {words.steps.map((step) => (
+              <li key={step}>{step}</li>
+            ))}
+          </ol>
+        </>
+      ) : (
+        <p>{words.elsewhere}</p>
+      )}
       {canShow ? (
         <button
           id="show-code"
@@ -49,9 +54,11 @@ function ShowCode() {
           {words.show}
         </button>
       ) : (
-        <p class="hint">{firefox ? not : words.elsewhere}</p>
+        firefox && <p class="warning">{firefox.signedInUser ? words.noCodes : words.notSignedIn}</p>
       )}
-      <Link to="/connect_another_device">{words.other}</Link>
+      <p class="hint">
+        <Link to="/connect_another_device">{words.other}</Link>
+      </p>
     </Page>
   );
 }
@@ -160,6 +167,7 @@ export function Authority() {
     return (
       <Page name="authority-refused" title={words.refusedTitle}>
         <p>{isUntrusted ? words.untrusted : words.gone}</p>
+        {!isUntrusted && <Link to="/pair">{words.again}</Link>}
       </Page>
     );
   }
@@ -192,6 +200,7 @@ function Approval({ asked }: { asked: Asked }) {
       <Page name={`authority-${stage.value}`} title={title}>
         <p role="status">{text}</p>
         {stage.value === 'done' && <Link to="/settings/clients">{words.devices}</Link>}
+        {stage.value === 'gone' && <Link to="/pair">{words.again}</Link>}
       </Page>
     );
   }
@@ -201,8 +210,8 @@ function Approval({ asked }: { asked: Asked }) {
       <ul>
         <li>{asked.app}</li>
         <li>{familyOf(asked.agent)}</li>
-        {asked.address !== '' && <li>{words.from(asked.address)}</li>}
       </ul>
+      {asked.address !== '' && <p>{words.from(asked.address)}</p>}
       <p>{words.as(asked.email)}</p>
       <ul>
         {asked.scopes.map((scope) => (

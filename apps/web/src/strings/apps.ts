@@ -21,7 +21,7 @@ export const apps = {
     addresses: 'Addresses people come back to',
     addressesHint:
       'One on each line, exactly as the app sends it. For a web site https://; for an installed app http://127.0.0.1/… or a scheme such as org.example.notes:/callback.',
-    scopes: 'What it may ask people for: to',
+    scopes: 'What it may ask people for, in the words that they see',
     ways: 'How it works',
     device: 'It also signs in on a device without a keyboard, by a code',
     secret: 'It has a server that keeps a secret',
@@ -41,7 +41,9 @@ export const apps = {
     title: 'Secret',
     made: 'This is the secret of the app. It is shown only now: put it where the app’s server reads it.',
     count: (count: number) =>
-      count > 1 ? 'Two secrets are good: the one before for a day more.' : 'There is one secret.',
+      count > 1
+        ? 'Two secrets are good: the one before for a day more.'
+        : 'There is one secret. When you make a new one, it is good for a day more.',
     rotate: 'Make a new secret',
     rotateNow: 'Make a new one, and end the old at once',
   },

@@ -63,7 +63,7 @@ export const consent = {
     codeHint: 'Eight letters, such as BCDF-GHJK.',
     goOn: 'Go on',
     warning:
-      'Go on only if you began this yourself, with the device before you. If somebody sent you a link or a code, they want to get into your account: refuse.',
+      'Go on only if you began this yourself, with the device before you. If somebody sent you a link or a code, they want to get into your account: do not go on.',
     signIn: (app: string) => `${app} on a device asks for access`,
     question: 'Does your device show this code?',
     from: (program: string) => `The device says that it is: ${program}`,
@@ -78,7 +78,8 @@ export const consent = {
   },
   apps: {
     title: 'Apps',
-    intro: 'What you let in, and what it can do. Revoke what you do not use any more.',
+    intro:
+      'What you let in, and what it can do. Revoke what you do not use any more: it is signed out on all devices, and what it stored is kept.',
     none: 'You have let no app in yet.',
     since: (time: string) => `since ${time}`,
     used: (time: string) => `last used ${time}`,

@@ -53,7 +53,6 @@ export const en = {
     'Your password and keys stay on this device. But whoever serves this page could change it: the command line, and a Firefox once it is signed in, do not depend on it.',
   back: 'Back',
   cancel: 'Cancel',
-  working: 'One moment …',
   engines,
   errors,
   errorOther: (code: string) => `That did not work (${code}).`,

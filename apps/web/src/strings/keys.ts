@@ -7,7 +7,6 @@ export const keys = {
   intro:
     'Each of these apps has keys of its own. Others in the app encrypt to them what is meant for you.',
   none: 'No app that you let in has keys here.',
-  open: 'Open',
   openThis: (app: string) => `Open the keys of ${app}`,
   password: {
     title: (app: string) => `Your keys in ${app}`,
@@ -74,9 +73,9 @@ export const keys = {
       'Your old keys do not open with your account as it is now. You can begin with new ones: everybody in this app is told so, must compare numbers with you again, and what was sent to the old keys stays closed for good.',
     wasReset: 'You began anew.',
     really: (what: string) => `Yes: ${what.toLowerCase()}`,
-    paper: 'Print a revocation',
+    paper: 'Save a revocation',
     paperWhy:
-      'With this text, whoever has it can revoke your key without any device and without your password. Keep it on paper, where you would keep a spare house key.',
+      'A revocation is a text to print: whoever has it can revoke your keys without any device and without your password. Keep it where you would keep a spare house key.',
     paperFile: 'lockstep-revocation.txt',
     paperText: (app: string, text: string) =>
       `Revocation of the keys in ${app}\n\n${text}\n\nWhoever hands this in revokes the key: lockstep keys revoke --token\n`,
@@ -84,14 +83,13 @@ export const keys = {
   people: {
     title: 'People you met',
     intro:
-      'Compare the number below with the person themselves, face to face or by telephone, never by a message. If both see the same, nobody is between you.',
+      'The server tells whose keys are whose. Compare a number with each person once, and nobody can be put between you.',
     none: 'You have met nobody in this app yet.',
     checked: 'compared',
     unchecked: 'not compared yet',
     compare: 'Compare',
     compareWith: (name: string) => `Compare with ${name}`,
-    find: 'Find somebody by address',
-    email: 'Their e-mail address',
+    find: 'Find somebody by e-mail address',
     look: 'Find',
     notFound: 'Nobody of this address can be found in this app.',
     oneself: 'That is you. Type the address of somebody else.',
@@ -100,7 +98,8 @@ export const keys = {
   },
   safety: {
     title: (name: string) => `Compare with ${name}`,
-    what: 'Both of you see this number when you look at each other in the app.',
+    what: 'Compare this number with the person themselves, face to face or by telephone, never by a message. They see the same in the app when they look at you, unless somebody is between you.',
+    before: 'You compared with this person before, and their identity is the same since.',
     number: 'Safety number',
     qr: 'QR code for the other’s camera',
     scanned: 'Or type what the other reads to you, or what a scanner read',
@@ -111,7 +110,6 @@ export const keys = {
     notedHere:
       'It fits. This app lets nothing be stored, so it is noted until you leave this page, and no longer.',
     cutShort: 'A safety number has 60 digits: this is not a whole one.',
-    fits: 'It fits.',
     fitsNot:
       'It does not fit. Share nothing with this person until you know why: the server may have put another key in place of theirs.',
     back: 'Back to the keys',

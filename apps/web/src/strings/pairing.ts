@@ -14,7 +14,7 @@ export const pairing = {
     noCodes: 'This Firefox shows no codes. Sign in on the other device instead.',
     elsewhere:
       'The code is shown by a Firefox that is signed in. Open this page in such a Firefox on your computer.',
-    other: 'Without a code',
+    other: 'Connect it without a code',
   },
   supplicant: {
     title: 'Connect this device',
@@ -43,9 +43,9 @@ export const pairing = {
     title: 'Connect another device?',
     as: (email: string) => `It would be signed in to your account, ${email}, and could:`,
     what: 'It says that it is:',
-    from: (address: string) => `Its address: ${address}`,
+    from: (address: string) => `This server sees it at the network address ${address}.`,
     newSession: 'stay signed in by itself',
-    mine: 'Say yes only if you hold that device, and it shows your address.',
+    mine: 'Say yes only if you hold that device, and it shows your e-mail address.',
     approve: 'Yes, connect it',
     refuse: 'No',
     waitingTitle: 'Now the other device',
@@ -55,6 +55,7 @@ export const pairing = {
     refusedTitle: 'No device was connected',
     refused: 'Nothing was given to it.',
     gone: 'No device waits here, or it is gone. Show a new code in Firefox, and scan it.',
+    again: 'Show a new code',
     untrusted: 'What asked is no browser that may be connected like this.',
     devices: 'Your devices',
   },

@@ -8,7 +8,7 @@ export const secondFactors = {
   devices: 'Devices that are signed in already stay so. Look at them under “Devices and apps”.',
   totp: {
     title: 'Authenticator',
-    on: 'An authenticator app is connected.',
+    on: 'An authenticator app is connected. Without it, and without a passkey, your password alone signs you in.',
     off: 'An app on your telephone shows six digits, new ones each half minute.',
     add: 'Connect an authenticator',
     remove: 'Disconnect the authenticator',
@@ -41,7 +41,7 @@ export const secondFactors = {
   backup: {
     title: 'Backup codes',
     left: (count: number) => (count === 1 ? 'One code is left.' : `${count} codes are left.`),
-    why: 'Each signs you in once, when the second factor is not at hand.',
+    why: 'Each signs you in once, when the second factor is not at hand. When you make new ones, these are good no more.',
     renew: 'Make new backup codes',
     yours: 'These are your backup codes',
     keep: 'Keep them on paper or in a file, away from this device. Each is good once, in the place of the second factor. They are shown this once, and those from before are good no more.',
@@ -69,7 +69,7 @@ export const secondFactors = {
   },
   again: {
     title: 'Show that it is you',
-    why: 'This changes who can get into your account. Type your password once more.',
+    why: 'You signed in some time ago, and this is nothing that somebody else at this device should do. Type your password once more.',
     goOn: 'Go on',
   },
 };
