@@ -296,6 +296,27 @@ describe('Who answers a device', () => {
     expect(await grants()).toBe(before + 1);
     await poll(server, code).expect(200);
   });
+
+  it('connects the app with whoever answered first, and with nobody else who was as fast', async () => {
+    const people = await Promise.all(Array.from({ length: 4 }, () => signUp(server)));
+    const { user_code } = await beginDevice(server, { scope: 'keys:read' });
+    const { uid } = (await devicePage(server, 'details', { user_code }).expect(200)).body;
+    const answer = { user_code, uid, consent: true };
+    const before = await grants();
+    const all = await Promise.all(
+      people.map(({ authorization }) => devicePage(server, 'finish', answer, { authorization })),
+    );
+    const winners = people.filter((_, i) => all[i]?.status === 200).map((one) => one.uid);
+    expect(winners).toHaveLength(1);
+    const of = [people.map((one) => one.uid)];
+    const connected = await server.db.query(
+      `SELECT uid FROM consent WHERE uid = ANY($1) UNION ALL
+       SELECT uid FROM security_event WHERE uid = ANY($1) AND name = 'app.connected'`,
+      of,
+    );
+    expect(connected).toEqual([{ uid: winners[0] }, { uid: winners[0] }]);
+    expect(await grants()).toBe(before + 1);
+  });
 });
 
 const grants = async () => {
@@ -343,6 +364,19 @@ describe('Against who guesses and who fishes', () => {
     await devicePage(strict, 'finish', answer, by).expect(400);
     await guess(by).expect(429);
     await guess(from('192.0.2.3')).expect(400);
+  });
+
+  it('lets nobody be kept from answering by who guesses a code that was mailed to them', async () => {
+    const one = await TestServer.start({ BUDGETS: 'all=1000000/60,guess.account=2/3600' });
+    const account = await signUp(one);
+    const verify = { uid: account.uid, code: '0'.repeat(32) };
+    for (const status of [400, 400, 429]) {
+      await one.request().post('/auth/v1/recovery_email/verify_code').send(verify).expect(status);
+    }
+    const { user_code } = await beginDevice(one, { scope: 'keys:read' });
+    const by = { authorization: account.authorization };
+    await devicePage(one, 'details', { user_code }, by).expect(200);
+    await one.stop();
   });
 
   it('gives a network only so many codes', async () => {

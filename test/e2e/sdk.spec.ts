@@ -137,6 +137,9 @@ describe('A native app', () => {
       for (const path of ['/', '/callback?code=x&state=y', '/callback']) {
         seen.push((await fetch(origin + path)).status);
       }
+      // It listens at one address, and not at all that the computer has.
+      const elsewhere = connect(Number(new URL(origin).port), '::1');
+      await expect(once(elsewhere, 'connect')).rejects.toThrow();
       // What is no address: of another program, as no browser would ask for it.
       for (const target of ['*', 'http://evil.example/callback', '//[']) {
         seen.push(await statusOf(origin, target));

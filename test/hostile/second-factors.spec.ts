@@ -102,6 +102,15 @@ describe('who has the password alone', () => {
     expect(further).toEqual([]);
   });
 
+  it('has no keys by signing out before the second step', async () => {
+    const account = await signUpTwoStep(server);
+    const half = await halfSignIn(server, account, '?keys=true');
+    const by = typedBearer('keyFetchToken', half.keyFetchToken ?? '');
+    expect((await get(server, 'account/keys', by).expect(400)).body.errno).toBe(138);
+    await post(server, 'session/destroy', {}, half.authorization).expect(200);
+    await get(server, 'account/keys', by).expect(401);
+  });
+
   it('cannot add a factor of his own, nor send others away', async () => {
     const account = await signUpTwoStep(server);
     const { authorization } = await halfSignIn(server, account);

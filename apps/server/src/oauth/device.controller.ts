@@ -5,7 +5,6 @@ import { EventsService } from '../events/events.service.ts';
 import { LimitsService } from '../limits/limits.service.ts';
 import { From, type Visitor } from '../platform/visitor.ts';
 import { AnswersService } from './answers.service.ts';
-import { AuthorityService } from './authority.service.ts';
 import { DeviceCodesService, type WaitingDevice } from './device-codes.service.ts';
 import { SameOriginGuard } from './same-origin.guard.ts';
 import { SessionIfSentGuard } from './session-if-sent.guard.ts';
@@ -17,7 +16,6 @@ export class DeviceController {
   constructor(
     private readonly codes: DeviceCodesService,
     private readonly answers: AnswersService,
-    private readonly authority: AuthorityService,
     private readonly limits: LimitsService,
     private readonly events: EventsService,
   ) {}
@@ -57,15 +55,16 @@ export class DeviceController {
       if (!(await this.codes.refuse(device))) throw wrongCode();
       return {};
     }
-    const given = await this.answers.grant(session, device.params, answer, from);
-    if (!(await this.codes.approve(device, given))) {
-      await this.authority.endGrant(given.grantId);
-      throw wrongCode();
-    }
+    await this.answers.grant(session, device.params, answer, from, async (given, tx) => {
+      if (!(await this.codes.approve(device, given, tx))) throw wrongCode();
+    });
     return {};
   }
 
-  /** The device that shows what was typed. Every wrong code is a guess, whoever types it. */
+  /**
+   * The device that shows what was typed. Every wrong code is a guess, whoever types it; on the account it counts
+   * apart from those that strangers may make at it.
+   */
   private waiting(
     typed: string,
     session: Session | undefined,
@@ -73,7 +72,7 @@ export class DeviceController {
     uid?: string,
   ): Promise<WaitingDevice> {
     const [kind, charged] = session
-      ? (['guess', { client, account: session.uid }] as const)
+      ? (['guess', { client, account: `device ${session.uid}` }] as const)
       : (['guess-by-stranger', { client }] as const);
     return this.limits.guess(kind, charged, async () => {
       const device = await this.codes.find(typed);
