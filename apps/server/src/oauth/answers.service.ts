@@ -1,10 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { QueryFailedError } from 'typeorm';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource, type EntityManager, QueryFailedError } from 'typeorm';
 import { type AskedOfAccount, Failure, type FinishInteraction, scopesIn } from '#lib/protocol';
 import { expectVerified, provenAt } from '../accounts/proofs.guard.ts';
 import type { Session } from '../accounts/session.guard.ts';
+import { retried } from '../platform/deadlock.ts';
 import type { Visitor } from '../platform/visitor.ts';
-import { type AppParams, type SignIn, text } from './app-params.ts';
+import { type AppParams, type Given, type SignIn, text } from './app-params.ts';
 import { AuthorityService } from './authority.service.ts';
 import { ClientsService } from './clients.service.ts';
 import { ConsentsService } from './consents.service.ts';
@@ -16,6 +18,7 @@ const KEYS_JWE = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){4}$/;
 @Injectable()
 export class AnswersService {
   constructor(
+    @InjectDataSource() private readonly db: DataSource,
     private readonly authority: AuthorityService,
     private readonly clients: ClientsService,
     private readonly consents: ConsentsService,
@@ -47,7 +50,8 @@ export class AnswersService {
   /**
    * Grants exactly what was asked for, and remembers it.
    *
-   * @returns the grant's id
+   * @param decide - what makes the answer count, in one step with remembering it: when it throws,
+   *   nothing was granted, nor remembered
    * @throws Failure `unauthenticated`, `unverified-account`, `unverified-session`, `invalid-parameter` when the keys do not
    *   fit the question, `unknown-client`
    */
@@ -56,7 +60,8 @@ export class AnswersService {
     params: AppParams,
     { keys_jwe: keysJwe, own_session: ownsSession }: FinishInteraction,
     from: Visitor,
-  ): Promise<{ grantId: string; uid: string; signIn: SignIn; scopes: string[] }> {
+    decide?: (given: Given, tx: EntityManager) => Promise<void>,
+  ): Promise<Given> {
     if (!session) throw new Failure('unauthenticated', 'A session must consent.');
     expectVerified(session);
     const wantsKeys = params['keys_jwk'] !== undefined;
@@ -71,13 +76,22 @@ export class AnswersService {
     const clientId = text(params['client_id']);
     const scopes = await this.scopes(params);
     const audiences = [params['resource'] ?? []].flat() as string[];
+    let grantId: string | undefined;
     try {
-      const grantId = await this.authority.grant(session, {
+      grantId = await this.authority.grant(session, {
         ...{ clientId, scope: scopes.join(' '), audiences, keysJwe, ownsSession },
       });
-      await this.consents.remember({ uid: session.uid, clientId, scopes }, from);
-      return { grantId, uid: session.uid, signIn: signInOf(session), scopes };
+      const given = { grantId, uid: session.uid, signIn: signInOf(session), scopes };
+      await retried(() =>
+        this.db.transaction(async (tx) => {
+          await this.consents.hold(tx, session.uid, clientId);
+          await decide?.(given, tx);
+          await this.consents.remember({ uid: session.uid, clientId, scopes }, from, tx);
+        }),
+      );
+      return given;
     } catch (error) {
+      if (grantId !== undefined) await this.authority.endGrant(grantId);
       throw isAppGone(error) ? appGone() : error;
     }
   }

@@ -11,3 +11,11 @@ export interface SignIn {
 
 /** A parameter as text; empty for one that was not sent. */
 export const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+
+/** What an account let an app do, by one answer. */
+export interface Given {
+  grantId: string;
+  uid: string;
+  signIn: SignIn;
+  scopes: string[];
+}

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { type ConnectedApp, Failure } from '#lib/protocol';
 import { EventsService } from '../events/events.service.ts';
 import { Clock } from '../platform/clock.ts';
@@ -37,12 +37,19 @@ export class ConsentsService {
     return row;
   }
 
+  /** Whoever ends the account or the app waits, and is not waited for by what follows in `tx`. */
+  async hold(tx: EntityManager, uid: string, clientId: string): Promise<void> {
+    await tx.query(`SELECT FROM account WHERE uid = $1 FOR KEY SHARE`, [uid]);
+    await tx.query(`SELECT FROM oauth_client WHERE id = $1 FOR KEY SHARE`, [clientId]);
+  }
+
   /** Adds scopes to those that an app is known to have. @param from - whose answer it was */
   async remember(
     { uid, clientId, scopes }: { uid: string; clientId: string; scopes: readonly string[] },
     from: Visitor,
+    tx: EntityManager,
   ): Promise<void> {
-    const [row] = await this.db.query<[{ isNew: boolean }]>(
+    const [row] = await tx.query<[{ isNew: boolean }]>(
       `WITH before AS (SELECT scopes FROM consent WHERE uid = $1 AND client_id = $2)
        INSERT INTO consent AS c (uid, client_id, scopes, created_at, changed_at)
        VALUES ($1, $2, $3, $4, $4)
@@ -51,7 +58,7 @@ export class ConsentsService {
        RETURNING NOT coalesce((SELECT scopes @> $3 FROM before), false) AS "isNew"`,
       [uid, clientId, scopes, this.clock.now()],
     );
-    if (row.isNew) await this.events.record({ uid }, 'app.connected', from);
+    if (row.isNew) await this.events.record({ uid }, 'app.connected', from, tx);
   }
 
   /** The apps that an account let in, the last used first. */

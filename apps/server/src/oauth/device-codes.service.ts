@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
+import { DataSource, type EntityManager } from 'typeorm';
 import { Clock } from '../platform/clock.ts';
-import type { AppParams, SignIn } from './app-params.ts';
+import type { AppParams, Given } from './app-params.ts';
 import { DEVICE_CODE_KEPT_SECONDS } from './oidc.adapter.ts';
 import { hashOf } from './token-hash.ts';
 
@@ -68,9 +68,9 @@ export class DeviceCodesService {
   /** Lets the device have its tokens. @returns false when somebody else answered before */
   approve(
     { id, userCode, params }: WaitingDevice,
-    given: { grantId: string; uid: string; signIn: SignIn; scopes: string[] },
+    { grantId, uid, signIn, scopes }: Given,
+    tx: EntityManager,
   ): Promise<boolean> {
-    const { grantId, uid, signIn, scopes } = given;
     const { resource, nonce } = params;
     const sid = randomBytes(16).toString('base64url');
     const answer = {
@@ -80,13 +80,13 @@ export class DeviceCodesService {
       ...(Array.isArray(resource) && resource.length === 0 ? {} : { resource }),
       ...(nonce !== undefined && { nonce }),
     };
-    return this.answer({ id, userCode }, answer, { grantId, sid });
+    return this.answer(tx, { id, userCode }, answer, { grantId, sid });
   }
 
   /** Tells the device that it gets nothing. @returns false when somebody else answered before */
   refuse({ id, userCode }: WaitingDevice): Promise<boolean> {
     const answer = { error: 'access_denied', errorDescription: 'The account refused.' };
-    return this.answer({ id, userCode }, answer);
+    return this.answer(this.db.manager, { id, userCode }, answer);
   }
 
   /** Whether a device asks no sooner than it was told to (RFC 8628 §3.5). */
@@ -109,11 +109,12 @@ export class DeviceCodesService {
    *   browser's session would
    */
   private async answer(
+    tx: EntityManager,
     { id, userCode }: Pick<WaitingDevice, 'id' | 'userCode'>,
     answer: object,
     given?: { grantId: string; sid: string },
   ): Promise<boolean> {
-    const rows = await this.db.query<unknown[]>(
+    const rows = await tx.query<unknown[]>(
       `WITH answered AS (
          UPDATE oidc SET payload = payload || $4::jsonb, grant_id = $5, user_code = NULL
           WHERE ${WAITING} AND id = $3 RETURNING id),

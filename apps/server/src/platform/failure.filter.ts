@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Failure, type FailureCode } from '#lib/protocol';
+import { isDeadlock } from './deadlock.ts';
 import { routeOf } from './requests.ts';
 
 /** How one API writes a refusal, or (given undefined) a crash it must not describe. */
@@ -93,9 +94,6 @@ const lost =
 /** PostgreSQL keeps no U+0000: 22021 in text, 22P05 in jsonb. Nothing was written. */
 const unstorable = /^(22021|22P05)$/;
 
-/** Of two transactions that wait for each other, PostgreSQL undoes one: whole, and it may come again. */
-const DEADLOCK = '40P01';
-
 /** The framework's own refusals (routing, parsing, validation, guards) in our words; undefined for a crash. */
 export function asFailure(thrown: unknown): Failure | undefined {
   if (thrown instanceof Failure) return thrown;
@@ -111,7 +109,7 @@ export function asFailure(thrown: unknown): Failure | undefined {
   if (typeof code === 'string' && unstorable.test(code)) {
     return new Failure('malformed', 'No text may hold the character U+0000.', { cause: thrown });
   }
-  if (code === DEADLOCK) {
+  if (isDeadlock(thrown)) {
     return new Failure('unavailable', 'Another request was in the way. Try again.', {
       cause: thrown,
       headers: { 'retry-after': '1' },
