@@ -263,4 +263,17 @@ describe('a mail', () => {
     expect(await mails(server)).toEqual([expect.stringContaining('X-Unblock-Code: ABCD2345')]);
     expect(await rows(server)).toEqual([]);
   });
+
+  it('is a file that code and link can be copied from, with any editor', async () => {
+    server = await TestServer.start();
+    const mailer = server.app.get(MailerService);
+    const code = 'c0de'.repeat(8);
+    await mailer.send('verify-address', 'a@example.org', { uid, code });
+    await mailer.settled();
+    const [file = ''] = await mails(server);
+    const link = `${server.url}/verify_email?uid=${uid}&code=${code}`;
+    expect(file).toContain(`\r\n${link}\r\n`);
+    expect(file).toContain(`\r\n    ${code}\r\n`);
+    expect(file).toContain(`<a href="${link.replace('&', '&#38;')}">`);
+  });
 });

@@ -37,7 +37,12 @@ function openFolder(config: Config): Post {
   const folder = join(config.dataDir, 'mail');
   return {
     async send(mail) {
-      const { message } = await composer.sendMail(messageOf(mail, config));
+      const { message } = await composer.sendMail({
+        ...messageOf(mail, config),
+        // Somebody copies code and link out of the file, with an editor.
+        text: asItIs('text/plain', mail.text),
+        html: asItIs('text/html', mail.html),
+      });
       await mkdir(folder, { recursive: true, mode: 0o700 });
       const time = mail.date.toISOString().replaceAll(/[:.]/g, '-');
       const path = join(folder, `${time}-${randomBytes(6).toString('hex')}.eml`);
@@ -82,6 +87,16 @@ function openSmtp({ url, requireTls }: NonNullable<Config['smtp']>, config: Conf
     },
   };
 }
+
+/** A part of a message that no line break and no `=3D` is put into. */
+const asItIs = (type: string, text: string) => ({
+  raw: [
+    `Content-Type: ${type}; charset=utf-8`,
+    'Content-Transfer-Encoding: 8bit',
+    '',
+    text.replaceAll('\n', '\r\n'),
+  ].join('\r\n'),
+});
 
 const messageOf = ({ to, date, subject, text, html, headers }: Mail, config: Config) => ({
   from: config.mailFrom,
