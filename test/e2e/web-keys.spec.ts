@@ -144,8 +144,13 @@ describeWeb('The pages on which somebody looks after the keys of an app', () => 
     expect(await visitor.reads('.problem')).toMatch(/without a recovery key/);
     expect(await visitor.page.$('[data-key]')).toBeNull();
     await visitor.inspects('keys-reset');
+    // Whoever thinks it over is asked for the password once more, and then it goes on.
+    server.clock.advance(400);
     await visitor.page.click('#reset');
     await visitor.page.click('#reset-really');
+    await visitor.sees('prove-again');
+    await visitor.submits({ password }, '#prove');
+    expect(await visitor.reads('.note')).toBe('You began anew.');
     await visitor.page.waitForSelector('[data-key][data-state="active"]');
     await expect(bob.device.keys.lookUp(uid)).rejects.toMatchObject(refusal('IDENTITY_RESET'));
   });

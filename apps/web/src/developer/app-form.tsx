@@ -6,9 +6,6 @@ import type { Attempt } from '../ui/attempt.ts';
 import { Check, Field, Form, Note, Problem } from '../ui/parts.tsx';
 import { type Draft, draftOf, EMPTY, fieldsOf } from './draft.ts';
 
-/** What was typed about each app and not saved: asking for the password in between takes none of it. */
-const drafts = new Map<string, Draft>();
-
 /**
  * What is said of an app, or of one to come.
  *
@@ -24,11 +21,9 @@ export function AppForm(props: {
 }) {
   const words = strings.apps.fields;
   const { app, change } = props;
-  const place = app?.client_id ?? '';
-  const draft = useSignal(drafts.get(place) ?? (app ? draftOf(app) : EMPTY));
+  const draft = useSignal(app ? draftOf(app) : EMPTY);
   const set = (more: Partial<Draft>) => {
     draft.value = { ...draft.peek(), ...more };
-    drafts.set(place, draft.peek());
   };
   const typed = draft.value;
   const field = (name: 'name' | 'homepage' | 'policy' | 'terms' | 'logout', hint?: string) => (
@@ -57,10 +52,7 @@ export function AppForm(props: {
   return (
     <Form
       onSubmit={() => {
-        change.run(async () => {
-          await props.save(fieldsOf(draft.peek(), app));
-          drafts.delete(place);
-        });
+        change.run(() => props.save(fieldsOf(draft.peek(), app)));
       }}
     >
       {field('name', words.nameHint)}

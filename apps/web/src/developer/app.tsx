@@ -3,7 +3,7 @@ import { useEffect } from 'preact/hooks';
 import type { App, AppWithSecret } from '#lib/protocol';
 import { drawAvatar } from '../account/profile.ts';
 import type { Session } from '../account/session.ts';
-import { useProof } from '../pages/prove-again.tsx';
+import { type Proof, useProof } from '../pages/prove-again.tsx';
 import { strings } from '../strings/strings.ts';
 import { useLoaded } from '../ui/attempt.ts';
 import { Link, Page, Problem } from '../ui/parts.tsx';
@@ -33,21 +33,31 @@ export function NewApp({ session }: { session: Session }) {
   const words = strings.apps;
   const change = useChange();
   const proof = useProof(session);
-  if (proof.page) return <>{proof.page}</>;
   return (
-    <Page name="new-app" title={words.register} wide>
-      <AppForm
-        change={change}
-        button={words.register}
-        save={async (fields) => {
-          const made = await proof.around(() => registerApp(session, fields));
-          keep(made);
-          goTo(pathOf(made.app));
-        }}
-      />
-      <Back />
-    </Page>
+    <>
+      <Page name="new-app" title={words.register} wide isHidden={proof.page !== undefined}>
+        <AppForm
+          change={change}
+          button={words.register}
+          save={async (fields) => {
+            const made = await proof.around(() => registerApp(session, fields));
+            keep(made);
+            goTo(pathOf(made.app));
+          }}
+        />
+        <Back />
+      </Page>
+      {proof.page}
+    </>
   );
+}
+
+/** What every part of the page of an app needs. */
+interface Part {
+  session: Session;
+  app: App;
+  proof: Proof;
+  onChanged: () => void;
 }
 
 /** `/apps/app/<client_id>`: what is said of an app, its secret, its picture, its end. */
@@ -55,11 +65,7 @@ export function OneApp({ session, id }: { session: Session; id: string }) {
   const words = strings.apps;
   const found = useLoaded(() => showApp(session, id));
   const app = found.value;
-  const saving = useChange();
-  const change = useChange();
   const proof = useProof(session);
-  const note = useSignal<string | undefined>(undefined);
-  const isSure = useSignal(false);
   const secret = shown.get(id);
   useEffect(
     () => () => {
@@ -67,13 +73,6 @@ export function OneApp({ session, id }: { session: Session; id: string }) {
     },
     [],
   );
-  const after = (work: () => Promise<unknown>) => () => {
-    change.run(async () => {
-      await work();
-      found.reload();
-    });
-  };
-  if (proof.page) return <>{proof.page}</>;
   if (!app) {
     return (
       <Page name="app" title={words.title} wide>
@@ -82,126 +81,170 @@ export function OneApp({ session, id }: { session: Session; id: string }) {
       </Page>
     );
   }
+  const part: Part = { session, app, proof, onChanged: found.reload };
   return (
-    <Page name="app" title={app.client_name} wide>
-      <p class="quiet">{[words.people(app.users), ownerOf(app)].join(' · ')}</p>
-      <p>
-        {words.id}: <code id="client-id">{app.client_id}</code>
-      </p>
-      {secret !== undefined && (
-        <div role="status">
-          <p>{words.secret.made}</p>
-          <p class="key" id="client-secret">
-            {secret}
-          </p>
-        </div>
+    <>
+      <Page name="app" title={app.client_name} wide isHidden={proof.page !== undefined}>
+        <p class="quiet">{[words.people(app.users), ownerOf(app)].join(' · ')}</p>
+        <p>
+          {words.id}: <code id="client-id">{app.client_id}</code>
+        </p>
+        {secret !== undefined && (
+          <div role="status">
+            <p>{words.secret.made}</p>
+            <p class="key" id="client-secret">
+              {secret}
+            </p>
+          </div>
+        )}
+        {app.built_in ? (
+          <p>{words.fixed}</p>
+        ) : (
+          <>
+            <Said {...part} />
+            {app.secrets > 0 && <Secret {...part} />}
+            <Logo {...part} />
+            <Remove {...part} />
+          </>
+        )}
+        <Back />
+      </Page>
+      {proof.page}
+    </>
+  );
+}
+
+function Said({ session, app, proof, onChanged }: Part) {
+  const words = strings.apps;
+  const change = useChange();
+  const note = useSignal<string | undefined>(undefined);
+  return (
+    <AppForm
+      app={app}
+      change={change}
+      note={change.busy || change.problem !== undefined ? undefined : note.value}
+      button={words.save}
+      save={async (fields) => {
+        note.value = undefined;
+        keep(await proof.around(() => changeApp(session, app.client_id, fields)));
+        note.value = words.saved;
+        onChanged();
+      }}
+    />
+  );
+}
+
+function Secret({ session, app, proof, onChanged }: Part) {
+  const words = strings.apps.secret;
+  const change = useChange();
+  return (
+    <section>
+      <h2>{words.title}</h2>
+      <p>{words.count(app.secrets)}</p>
+      <Problem text={change.problem} />
+      {[false, true].map((now) => (
+        <button
+          key={String(now)}
+          id={now ? 'rotate-now' : 'rotate'}
+          type="button"
+          aria-disabled={change.busy}
+          onClick={() => {
+            change.run(async () => {
+              keep(await proof.around(() => rotateSecret(session, app.client_id, now)));
+              window.scrollTo(0, 0);
+              onChanged();
+            });
+          }}
+        >
+          {now ? words.rotateNow : words.rotate}
+        </button>
+      ))}
+    </section>
+  );
+}
+
+function Logo({ session, app, proof, onChanged }: Part) {
+  const words = strings.apps.picture;
+  const change = useChange();
+  return (
+    <section>
+      <h2>{words.title}</h2>
+      <Picture app={app} />
+      <div class="field">
+        <label for="logo">{words.file}</label>
+        <input
+          id="logo"
+          type="file"
+          accept="image/*"
+          onChange={(event) => {
+            const file = event.currentTarget.files?.[0];
+            if (!file) return;
+            change.run(async () => {
+              const png = await drawAvatar(file).catch(() => undefined);
+              if (!png) {
+                change.refuse(words.none);
+                return;
+              }
+              await proof.around(() => setLogo(session, app.client_id, png));
+              onChanged();
+            });
+          }}
+        />
+      </div>
+      <Problem text={change.problem} />
+      {app.logo !== undefined && (
+        <button
+          type="button"
+          aria-disabled={change.busy}
+          onClick={() => {
+            change.run(async () => {
+              await proof.around(() => removeLogo(session, app.client_id));
+              onChanged();
+            });
+          }}
+        >
+          {words.remove}
+        </button>
       )}
-      {app.built_in ? (
-        <p>{words.fixed}</p>
-      ) : (
-        <>
-          <AppForm
-            app={app}
-            change={saving}
-            note={saving.busy || saving.problem !== undefined ? undefined : note.value}
-            button={words.save}
-            save={async (fields) => {
-              note.value = undefined;
-              keep(await proof.around(() => changeApp(session, id, fields)));
-              note.value = words.saved;
-              found.reload();
+    </section>
+  );
+}
+
+function Remove({ session, app, proof }: Part) {
+  const words = strings.apps.remove;
+  const isSure = useSignal(false);
+  const change = useChange();
+  return (
+    <section>
+      <h2>{words.title}</h2>
+      <p>{words.warning}</p>
+      <Problem text={change.problem} />
+      {isSure.value ? (
+        <div class="row">
+          <button
+            id="remove-app"
+            type="button"
+            class="danger"
+            aria-disabled={change.busy}
+            onClick={() => {
+              change.run(async () => {
+                await proof.around(() => removeApp(session, app.client_id));
+                goTo('/apps');
+              });
             }}
-          />
-          <Problem text={change.problem} />
-          {app.secrets > 0 && (
-            <section>
-              <h2>{words.secret.title}</h2>
-              <p>{words.secret.count(app.secrets)}</p>
-              {[false, true].map((now) => (
-                <button
-                  key={String(now)}
-                  id={now ? 'rotate-now' : 'rotate'}
-                  type="button"
-                  onClick={after(async () => {
-                    keep(await proof.around(() => rotateSecret(session, id, now)));
-                    window.scrollTo(0, 0);
-                  })}
-                >
-                  {now ? words.secret.rotateNow : words.secret.rotate}
-                </button>
-              ))}
-            </section>
-          )}
-          <section>
-            <h2>{words.picture.title}</h2>
-            <Picture app={app} />
-            <div class="field">
-              <label for="logo">{words.picture.file}</label>
-              <input
-                id="logo"
-                type="file"
-                accept="image/*"
-                onChange={(event) => {
-                  const file = event.currentTarget.files?.[0];
-                  if (!file) return;
-                  change.run(async () => {
-                    const png = await drawAvatar(file).catch(() => undefined);
-                    if (!png) {
-                      change.refuse(words.picture.none);
-                      return;
-                    }
-                    await proof.around(() => setLogo(session, id, png));
-                    found.reload();
-                  });
-                }}
-              />
-            </div>
-            {app.logo !== undefined && (
-              <button
-                type="button"
-                onClick={after(() => proof.around(() => removeLogo(session, id)))}
-              >
-                {words.picture.remove}
-              </button>
-            )}
-          </section>
-          <section>
-            <h2>{words.remove.title}</h2>
-            <p>{words.remove.warning}</p>
-            {isSure.value ? (
-              <div class="row">
-                <button
-                  id="remove-app"
-                  type="button"
-                  class="danger"
-                  onClick={() => {
-                    change.run(async () => {
-                      await proof.around(() => removeApp(session, id));
-                      goTo('/apps');
-                    });
-                  }}
-                >
-                  {words.remove.sure(app.client_name)}
-                </button>
-                <button type="button" onClick={() => (isSure.value = false)}>
-                  {strings.cancel}
-                </button>
-              </div>
-            ) : (
-              <button
-                id="remove"
-                type="button"
-                class="danger"
-                onClick={() => (isSure.value = true)}
-              >
-                {words.remove.button}
-              </button>
-            )}
-          </section>
-        </>
+          >
+            {words.sure(app.client_name)}
+          </button>
+          <button type="button" onClick={() => (isSure.value = false)}>
+            {strings.cancel}
+          </button>
+        </div>
+      ) : (
+        <button id="remove" type="button" class="danger" onClick={() => (isSure.value = true)}>
+          {words.button}
+        </button>
       )}
-      <Back />
-    </Page>
+    </section>
   );
 }
 

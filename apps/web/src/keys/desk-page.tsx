@@ -2,7 +2,6 @@ import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { ClientError, type HistoryEntry, IntegrityError, type OwnPair } from '#lib/client';
 import type { ConnectedApp } from '#lib/protocol';
-import type { Proof } from '../pages/prove-again.tsx';
 import { strings } from '../strings/strings.ts';
 import { useAttempt, useLoaded } from '../ui/attempt.ts';
 import { download } from '../ui/download.ts';
@@ -36,19 +35,20 @@ async function look({ keys }: Desk): Promise<Shown> {
 }
 
 /** The keys of an app: one's own with their history, what can be done to them, and the people one met. */
-export function DeskPage(props: { desk: Desk; app: ConnectedApp; proof: Proof }) {
+export function DeskPage(props: { desk: Desk; app: ConnectedApp; isHidden: boolean }) {
   const words = strings.keys;
-  const { desk, app, proof } = props;
-  const shown = useLoaded(() => proof.around(() => look(desk)));
+  const { desk, app, isHidden } = props;
+  const shown = useLoaded(() => look(desk));
   const met = useSignal<Met | undefined>(undefined);
   const note = useSignal<string | undefined>(undefined);
   if (met.value) {
-    return <SafetyPage desk={desk} met={met.value} onBack={() => (met.value = undefined)} />;
+    const onBack = () => (met.value = undefined);
+    return <SafetyPage desk={desk} met={met.value} isHidden={isHidden} onBack={onBack} />;
   }
   const { own, history, fault, isDiscoverable } = shown.value ?? { history: [] };
-  const change = { desk, app, proof, note: (text: string) => (note.value = text) };
+  const change = { desk, app, note: (text: string) => (note.value = text) };
   return (
-    <Page name="keys-of-app" title={words.password.title(app.client.name)} wide>
+    <Page name="keys-of-app" title={words.password.title(app.client.name)} wide isHidden={isHidden}>
       <Problem text={shown.problem ?? wordsForLie(fault)} />
       <Note text={note.value} />
       {shown.value && !own && !fault && <p>{words.mine.none}</p>}
@@ -109,7 +109,6 @@ function History({ entries }: { entries: readonly HistoryEntry[] }) {
 interface ChangeProps {
   desk: Desk;
   app: ConnectedApp;
-  proof: Proof;
   note: (text: string) => void;
   onChanged: () => void;
 }
@@ -189,7 +188,7 @@ function Change(
           aria-disabled={attempt.busy}
           onClick={() => {
             attempt.run(async () => {
-              await props.proof.around(props.work);
+              await props.work();
               isAsked.value = false;
               props.note(props.done);
               props.onChanged();

@@ -12,6 +12,7 @@ import { openKB } from '../account/change.ts';
 import { http, post } from '../account/server.ts';
 import { bySession, type Session } from '../account/session.ts';
 import { scopedKeys } from '../account/sign-in.ts';
+import type { Proof } from '../pages/prove-again.tsx';
 
 /** A token this close to its end is not used any more, in milliseconds. */
 const MARGIN_MS = 30_000;
@@ -19,13 +20,17 @@ const MARGIN_MS = 30_000;
 type Bearing = KeyHolder['tokens']['bearing'];
 type PageApi = 'keys' | 'storage';
 
-/** Tokens as the app has them, asked for by the session whenever there is none that holds. */
+/**
+ * Tokens as the app has them, asked for by the session whenever there is none that holds. The server gives none
+ * to who proved too long ago who it is: then the person is asked.
+ */
 class PageTokens {
   readonly #known = new Map<string, { token: string; until: number }>();
 
   constructor(
     private readonly session: Session,
     private readonly clientId: string,
+    private readonly proof: Proof,
   ) {}
 
   readonly bearing: Bearing = async (target, ask, send) => {
@@ -51,7 +56,8 @@ class PageTokens {
     if (known && known.until - MARGIN_MS > Date.now()) return known.token;
     const json = { client_id: this.clientId, api };
     const ask = post('account/connected_apps/token', json, bySession(this.session));
-    const { access_token: token, expires_in: seconds } = await http.json(ask, PageToken);
+    const asked = await this.proof.around(() => http.json(ask, PageToken));
+    const { access_token: token, expires_in: seconds } = asked;
     this.#known.set(api, { token, until: Date.now() + seconds * 1000 });
     return token;
   }
@@ -68,11 +74,12 @@ export interface Desk {
 /**
  * Opens the keys of an app on this page. The password gives kB, and kB the key of this app; neither is kept.
  *
+ * @param proof - for as long as the desk is open
  * @throws ClientError `errno-103` for a wrong password, `no-key` when the app has no key
  */
 export async function openDesk(
   session: Session,
-  { app, password }: { app: ConnectedApp; password: string },
+  { app, password, proof }: { app: ConnectedApp; password: string; proof: Proof },
 ): Promise<Desk> {
   const { client_id: clientId } = app.client;
   const kB = await openKB(session, password);
@@ -80,7 +87,7 @@ export async function openDesk(
   const kBr = (await scopedKeys(account, clientId, APP_KEY))[APP_KEY];
   if (!kBr) throw new ClientError('no-key', 0, 'The app has no key of its own.');
   const server = await Server.at(location.origin, { now: () => Date.now() });
-  const tokens = new PageTokens(session, clientId);
+  const tokens = new PageTokens(session, clientId, proof);
   const holder: KeyHolder = { server, uid: session.uid, clientId, kBr, tokens };
   // Whose identity is whose is remembered with the app's own data, where that keeps any.
   const local = new MemoryPinStore();

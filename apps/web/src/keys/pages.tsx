@@ -45,6 +45,15 @@ export function KeysOfApp({ session, clientId }: { session: Session; clientId: s
   const desk = useSignal<Desk | undefined>(undefined);
   const proof = useProof(session);
   const app = apps.value?.find(({ client }) => client.client_id === clientId);
+  if (desk.value && app) {
+    const isHidden = proof.page !== undefined;
+    return (
+      <>
+        <DeskPage desk={desk.value} app={app} isHidden={isHidden} />
+        {proof.page}
+      </>
+    );
+  }
   if (proof.page !== undefined) return <>{proof.page}</>;
   if (!app) {
     const text = apps.value ? strings.keys.none : undefined;
@@ -55,13 +64,12 @@ export function KeysOfApp({ session, clientId }: { session: Session; clientId: s
       </Page>
     );
   }
-  if (desk.value) return <DeskPage desk={desk.value} app={app} proof={proof} />;
   return (
     <AskPassword
       session={session}
       app={app}
       open={async (password) => {
-        desk.value = await proof.around(() => openDesk(session, { app, password }));
+        desk.value = await proof.around(() => openDesk(session, { app, password, proof }));
       }}
     />
   );

@@ -15,7 +15,7 @@ export interface Met {
 }
 
 /** The number that two people compare, and what follows from it. */
-export function SafetyPage(props: { desk: Desk; met: Met; onBack: () => void }) {
+export function SafetyPage(props: { desk: Desk; met: Met; isHidden: boolean; onBack: () => void }) {
   const words = strings.keys.safety;
   const { met } = props;
   const { contacts } = props.desk.keys;
@@ -44,7 +44,7 @@ export function SafetyPage(props: { desk: Desk; met: Met; onBack: () => void }) 
   const isOther = fault.value !== undefined && OTHERS.includes(fault.value.code);
   const { number, code, isChecked } = safety.value ?? {};
   return (
-    <Page name="safety" title={words.title(met.name)}>
+    <Page name="safety" title={words.title(met.name)} isHidden={props.isHidden}>
       <Problem text={fault.value ? wordsForLie(fault.value) : safety.problem} />
       {isOther && (
         <button

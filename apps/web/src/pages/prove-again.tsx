@@ -11,15 +11,21 @@ import { SecondStep } from './second-step.tsx';
 export interface Proof {
   /** Does it; when it is refused for want of a proof, asks for that and does it again. */
   around<T>(work: () => Promise<T>): Promise<T>;
-  /** The question, to be shown in the place of the page while there is one. */
+  /** The question, to be shown in the place of the page, or beside the hidden page, while there is one. */
   readonly page: ComponentChildren;
+}
+
+interface Question {
+  what: 'password' | 'factor';
+  /** Rejects, with what was refused, when the person gives no proof. */
+  answered: Promise<void>;
+  done: () => void;
+  cancel: () => void;
 }
 
 /** Asks for the password or the second factor in place, where the server wants them anew. */
 export function useProof(session: Session): Proof {
-  const asked = useSignal<
-    { what: 'password' | 'factor'; done: () => void; cancel: () => void } | undefined
-  >(undefined);
+  const asked = useSignal<Question | undefined>(undefined);
   const around = async <T,>(work: () => Promise<T>): Promise<T> => {
     for (;;) {
       try {
@@ -27,17 +33,20 @@ export function useProof(session: Session): Proof {
       } catch (error) {
         const what = wantsProof(error);
         if (what === undefined || !(error instanceof Error)) throw error;
-        await new Promise<void>((resolve, reject) => {
-          asked.value = {
-            what,
-            done: resolve,
-            cancel: () => {
-              reject(error);
-            },
-          };
-        }).finally(() => (asked.value = undefined));
+        // Two who want a proof at the same time ask once.
+        await (asked.peek() ?? ask(what, error)).answered;
       }
     }
+  };
+  const ask = (what: Question['what'], error: Error): Question => {
+    const answers = { done: () => {}, cancel: () => {} };
+    const answered = new Promise<void>((done, failed) => {
+      answers.done = done;
+      answers.cancel = () => {
+        failed(error);
+      };
+    }).finally(() => (asked.value = undefined));
+    return (asked.value = { what, answered, ...answers });
   };
   const question = asked.value;
   if (!question) return { around, page: undefined };

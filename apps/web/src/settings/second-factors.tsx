@@ -48,19 +48,19 @@ export function SecondFactors({ session }: { session: Session }) {
       has.reload();
     },
   };
-  if (proof.page !== undefined) return <>{proof.page}</>;
   if (codes.value) {
     const kept = () => (codes.value = undefined);
     return <ShowBackupCodes codes={codes.value} email={session.email} onKept={kept} />;
   }
   if (created.value) {
+    if (proof.page !== undefined) return <>{proof.page}</>; // it has a field for six digits, too
     return (
       <ProveTotp {...part} created={created.value} onCancel={() => (created.value = undefined)} />
     );
   }
   const isOn = has.value !== undefined && (has.value.totp || has.value.passkeys > 0);
-  return (
-    <Page name="second-factors" title={words.title} wide>
+  const list = (
+    <Page name="second-factors" title={words.title} wide isHidden={proof.page !== undefined}>
       <p>{words.what}</p>
       {isOn && <p>{words.devices}</p>}
       <Problem text={has.problem} />
@@ -77,6 +77,12 @@ export function SecondFactors({ session }: { session: Session }) {
       )}
       <Link to="/settings">{strings.back}</Link>
     </Page>
+  );
+  return (
+    <>
+      {list}
+      {proof.page}
+    </>
   );
 }
 

@@ -10,16 +10,23 @@ export function Page(props: {
   name: string;
   title: string;
   wide?: boolean;
+  /** A question stands in its place: what was typed, and what is under way, stays. */
+  isHidden?: boolean;
   children: ComponentChildren;
 }) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
+    if (props.isHidden === true) return;
     document.title = `${props.title} · ${strings.name}`;
     // Not over a field that the page itself put the focus on.
     if (document.activeElement === document.body) heading.current?.focus();
-  }, [props.name, props.title]);
+  }, [props.name, props.title, props.isHidden]);
   return (
-    <main data-page={props.name} class={props.wide === true ? 'wide' : ''}>
+    <main
+      data-page={props.name}
+      class={props.wide === true ? 'wide' : ''}
+      hidden={props.isHidden === true}
+    >
       <h1 ref={heading} tabIndex={-1}>
         {props.title}
       </h1>
