@@ -121,6 +121,53 @@ describe('a developer', () => {
     expect((await new Browser().go(url)).status).toBe(303);
   });
 
+  it('takes an address away, also from who is being asked, and from what was pushed', async () => {
+    const web = { scope: 'openid keys:read', redirect_uris: ['https://old.example.org/callback'] };
+    const { app } = await register(web);
+    const want = { ...asked(app.client_id), redirectUri: 'https://old.example.org/callback' };
+    const { url } = authorizationUrl(server, want);
+    const browser = new Browser();
+    const page = (await browser.go(url)).headers.get('location') ?? '';
+    expect(page).toContain('/oauth2/interaction/');
+    const pushed = await server
+      .request()
+      .post('/oauth2/par')
+      .type('form')
+      .send(url.searchParams.toString())
+      .expect(201);
+    const changed = fields({ ...web, redirect_uris: ['https://new.example.org/callback'] });
+    await call('put', `/${app.client_id}`, developer).send(changed).expect(200);
+    const finished = await browser.go(new URL(`${page}/finish`, server.url).href, {
+      method: 'POST',
+      headers: { authorization: other.authorization, 'content-type': 'application/json' },
+      body: JSON.stringify({ consent: true }),
+    });
+    expect(finished.status).toBe(400);
+    expect(await finished.json()).toMatchObject({ error: 'invalid_request' });
+    const { request_uri } = pushed.body as { request_uri: string };
+    const query = new URLSearchParams({ client_id: app.client_id, request_uri });
+    const answer = await new Browser().go(`${server.url}/oauth2/authorize?${query.toString()}`);
+    expect([answer.status, answer.headers.get('location')]).toEqual([400, null]);
+  });
+
+  it('takes an API away, which may be another developer’s next', async () => {
+    const resources = ['https://moved.example.org'];
+    const native = { ...NATIVE, scope: 'openid offline_access', resources };
+    const { app } = await register(native);
+    const want = { clientId: app.client_id, scope: 'openid offline_access', resource: resources };
+    const got = await exchange(server, await authorize(server, other, want)).expect(200);
+    await call('put', `/${app.client_id}`, developer)
+      .send(fields({ ...native, resources: [] }))
+      .expect(200);
+    await register({ resources }, other);
+    const again = {
+      ...{ grant_type: 'refresh_token', client_id: app.client_id, resource: resources[0] ?? '' },
+      refresh_token: (got.body as { refresh_token: string }).refresh_token,
+    };
+    const { body } = await askToken(server, again).expect(400);
+    expect(body).toMatchObject({ error: 'invalid_target' });
+  });
+
   it('takes a scope away, and with it what was granted under it', async () => {
     const { app } = await register(NATIVE);
     const { access_token: token } = await letIn(app.client_id);

@@ -101,6 +101,13 @@ export class InteractionController {
       );
   }
 
+  /** The app may have lost an address, or itself, since it asked: nothing is sent to whoever has that now. */
+  private async expectStillThere({ client_id: id, redirect_uri: uri }: AppParams): Promise<void> {
+    const client = await this.authority.provider.Client.find(text(id));
+    if (client?.redirectUriAllowed(text(uri)) === true) return;
+    throw new Failure('unknown-client', 'The app is gone, or not at this address any more.');
+  }
+
   /**
    * The interaction that this browser began, by the cookie it got for it. Knowing the id is not
    * enough: an attacker could begin one, have the victim finish it, and go on alone.
@@ -108,7 +115,10 @@ export class InteractionController {
   private async interaction(id: string, request: FastifyRequest, reply: FastifyReply) {
     try {
       const found = await this.authority.provider.interactionDetails(request.raw, reply.raw);
-      if (found.uid === id) return found;
+      if (found.uid === id) {
+        await this.expectStillThere(found.params);
+        return found;
+      }
     } catch (error) {
       if (!(error instanceof errors.SessionNotFound)) throw error;
     }
