@@ -11,6 +11,13 @@ const lockstep = new Lockstep({
 });
 const byId = (id) => document.getElementById(id);
 
+/** The sign-in may end elsewhere at any time: then the page begins anew, without it. */
+const tell = async (error) => {
+  const isOver = error.code === 'invalid_grant' || error.code === 'signed-out';
+  if (isOver && (await lockstep.app()) === undefined) location.reload();
+  else byId('trouble').textContent = error.message;
+};
+
 // After the sign-in the server sends the browser back here, with a code in the address.
 const came = lockstep.finishRedirect(location.href).finally(() => {
   history.replaceState(null, '', location.pathname);
@@ -18,13 +25,15 @@ const came = lockstep.finishRedirect(location.href).finally(() => {
 const app =
   (await came.catch((error) => byId('who').append(`${error.message} `))) ?? (await lockstep.app());
 
-byId('sign-in').onclick = async () => {
+const signIn = async () => {
   location.href = await lockstep.startRedirect(location.origin + location.pathname);
 };
-byId('sign-out').onclick = async () => {
+const signOut = async () => {
   await lockstep.signOut();
   location.reload();
 };
+byId('sign-in').onclick = () => signIn().catch(tell);
+byId('sign-out').onclick = () => signOut().catch(tell);
 byId('sign-in').hidden = app !== undefined;
 byId('add').hidden = app === undefined;
 byId('who').append(app ? `Signed in as ${app.email}` : 'Nobody is signed in.');
@@ -36,12 +45,18 @@ if (app) {
     line.textContent = text;
     byId('notes').append(line);
   };
-  byId('add').onsubmit = async (event) => {
-    event.preventDefault();
+  const add = async () => {
     const text = byId('text').value;
     await storage.put('notes', String(Date.now()), { text });
     show(text);
     byId('add').reset();
   };
-  for (const { value } of (await storage.records('notes')).records) show(value.text);
+  byId('add').onsubmit = (event) => {
+    event.preventDefault();
+    add().catch(tell);
+  };
+  const list = async () => {
+    for (const { value } of (await storage.records('notes')).records) show(value.text);
+  };
+  await list().catch(tell);
 }

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import type { App } from '#lib/protocol';
 import { type Account, authorize, exchange, signUp } from '../support/account.ts';
-import { CommandLine } from '../support/built-program.ts';
-import { answerDevice } from '../support/device.ts';
+import { CommandLine, runProgram } from '../support/built-program.ts';
+import { lettingIn } from '../support/device.ts';
 import { freePort, TestServer } from '../support/test-server.ts';
 import { describeWeb, launchChromium, Visitor } from '../support/web.ts';
 
@@ -120,29 +120,17 @@ describe.each(['fastify', 'express'])('examples/%s-api', (name) => {
 });
 
 describe('examples/cli', () => {
-  /** Runs it; whenever it asks, Alice lets it in. */
-  const notes = (parameters: readonly string[], environment: Record<string, string> = {}) => {
-    const child = spawn(process.execPath, ['examples/cli/notes.mjs', ...parameters], {
-      env: {
-        ...{ PATH: process.env.PATH, XDG_CONFIG_HOME: home, LOCKSTEP_URL: server.url },
+  /** Runs it; when it asks, Alice lets it in. */
+  const notes = (parameters: readonly string[], environment: Record<string, string> = {}) =>
+    runProgram(
+      'examples/cli/notes.mjs',
+      parameters,
+      {
+        ...{ XDG_CONFIG_HOME: home, LOCKSTEP_URL: server.url },
         ...{ CLIENT_ID: app.client_id, ...environment },
       },
-    });
-    let [stdout, stderr] = ['', ''];
-    let answered: Promise<unknown> | undefined;
-    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => {
-      stderr += chunk.toString();
-      const [userCode] = /[A-Z]{4}-[A-Z]{4}/.exec(stderr) ?? [];
-      if (userCode === undefined) return;
-      answered ??= answerDevice(server, { account: alice, userCode }).then();
-    });
-    return new Promise<{ stdout: string; stderr: string }>((done) => {
-      child.once('close', () => {
-        done({ stdout, stderr });
-      });
-    });
-  };
+      lettingIn(server, alice),
+    );
 
   it('is let in once, keeps notes, and asks both APIs with a token bound to its key', async () => {
     for (const [name, address] of apis) {
@@ -237,6 +225,29 @@ describeWeb('examples/web-page', () => {
     await page.reload();
     await page.waitForSelector('#sign-in:not([hidden])');
     expect(visitor.complaints).toEqual([]);
+    await context.close();
+  });
+
+  it('begins anew when the sign-in was ended elsewhere, and says what went wrong', async () => {
+    const carol = await signUp(server);
+    const visitor = await Visitor.at(server, browser);
+    const { page, context } = visitor;
+    await page.goto(address);
+    await page.click('#sign-in');
+    await visitor.sees('enter');
+    await visitor.submits({ email: carol.email, password: carol.password }, '#signin');
+    await visitor.sees('consent');
+    await page.click('#allow');
+    await page.waitForSelector('#add:not([hidden])');
+    await context.setOffline(true);
+    await visitor.submits({ text: 'buy bread' }, '#add button');
+    await page.waitForSelector('#trouble:not(:empty)');
+    expect(await page.innerText('#trouble')).toContain('(network)');
+    await context.setOffline(false);
+    await server.db.query(`DELETE FROM oidc WHERE payload->>'accountId' = $1`, [carol.uid]);
+    await page.reload();
+    await page.waitForSelector('#sign-in:not([hidden])');
+    expect(await page.innerText('#who')).toBe('Nobody is signed in.');
     await context.close();
   });
 });

@@ -88,6 +88,6 @@ export const consent = {
     revoke: 'Revoke',
     revokeThis: (app: string) => `Revoke the access of ${app}`,
     revoked: (app: string) =>
-      `${app} has no access any more. What it stored here stays encrypted; the app itself may keep copies, and the key that it was given.`,
+      `${app} gets no access any more; a program of it that is open now can go on with synced records for up to an hour. What it stored here stays encrypted; the app itself may keep copies, and the key that it was given.`,
   },
 };
