@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Account, signUp } from '../support/account.ts';
-import { CommandLine } from '../support/built-program.ts';
-import { answerDevice } from '../support/device.ts';
+import { type Account, bearerOf, mailedCode, signUp } from '../support/account.ts';
+import { anAddress, get } from '../support/account-api.ts';
+import { CommandLine, runProgram } from '../support/built-program.ts';
+import { lettingIn } from '../support/device.ts';
+import { signInForKeys } from '../support/passwords.ts';
 import { TestServer } from '../support/test-server.ts';
 
 let server: TestServer;
@@ -21,27 +22,13 @@ afterAll(async () => {
 });
 
 /** Runs `lockstep sign-in` without an address, and answers it in a browser. */
-function signIn(parameters: readonly string[], consent: boolean) {
-  const program = ['dist/apps/cli/src/main.js', 'sign-in', '--url', server.url, ...parameters];
-  const child = spawn(process.execPath, program, {
-    env: { PATH: process.env.PATH, XDG_CONFIG_HOME: home },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let [stdout, stderr] = ['', ''];
-  let answered: Promise<unknown> | undefined;
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => {
-    stderr += chunk.toString();
-    const [userCode] = /[A-Z]{4}-[A-Z]{4}/.exec(stderr) ?? [];
-    if (userCode === undefined || answered) return;
-    answered = answerDevice(server, { account: alice, userCode, consent }).then();
-  });
-  return new Promise<{ code: number | null; stdout: string; stderr: string }>((done) => {
-    child.once('close', (code) => {
-      done({ code, stdout, stderr });
-    });
-  });
-}
+const signIn = (parameters: readonly string[], consent: boolean) =>
+  runProgram(
+    'dist/apps/cli/src/main.js',
+    ['sign-in', '--url', server.url, ...parameters],
+    { XDG_CONFIG_HOME: home },
+    lettingIn(server, alice, consent),
+  );
 const lockstep = (...parameters: string[]) => new CommandLine(home).run(...parameters);
 
 it('lets this computer in by a browser, with no password here, and out again', async () => {
@@ -80,4 +67,14 @@ it('says so when the person refuses, for programs as JSON', async () => {
     expiresAt: expect.any(Number),
   });
   expect(error).toMatchObject({ error: 'access_denied' });
+});
+
+it('leaves no session behind at sign-up that nobody keeps', async () => {
+  const [email, password] = [anAddress(), 'correct horse'];
+  const program = new CommandLine(home, { LOCKSTEP_URL: server.url, LOCKSTEP_PASSWORD: password });
+  const { uid } = await program.json<{ uid: string }>('sign-up', email);
+  expect((await program.run('verify', uid, await mailedCode(server, uid))).code).toBe(0);
+  const { sessionToken } = await signInForKeys(server, email, password);
+  const sessions = await get(server, 'account/sessions', bearerOf(sessionToken)).expect(200);
+  expect(sessions.body).toHaveLength(1);
 });

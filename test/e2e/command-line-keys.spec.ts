@@ -133,8 +133,13 @@ it('says what to do when keys are of the time before a password reset, on both s
   const token = typedBearer('accountResetToken', await forget(server, dan));
   await post(server, 'account/reset', { authPW }, token).expect(200);
   const anew = device('dan', { ...dan, password });
-  const { code, stderr } = await anew.run('sign-in', dan.email);
-  expect([code, stderr]).toEqual([4, expect.stringMatching(/See lockstep keys reset --help\n$/)]);
+  const { code, stdout, stderr } = await anew.run('sign-in', dan.email);
+  const hint = expect.stringMatching(/See lockstep keys reset --help\n$/) as unknown;
+  expect([code, stdout, stderr]).toEqual([4, `Signed in as ${dan.email}.\n`, hint]);
+  const whoami = await anew.run('whoami');
+  expect([whoami.code, whoami.stderr]).toEqual([4, hint]);
+  expect(whoami.stdout).toMatch(`${dan.uid}\n`);
+  expect(whoami.stdout).not.toContain('identity');
   const audit = await anew.run('keys', 'audit');
   expect([audit.code, audit.stdout]).toEqual([
     ...[4, expect.stringMatching(/^ASK {2}your key list: .*See lockstep keys reset --help\n/)],

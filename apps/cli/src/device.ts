@@ -98,9 +98,7 @@ export class Device {
     account: Account,
     { profile, app: clientId }: { profile: string; app: string },
   ): Promise<Device> {
-    return Device.#published(
-      await Device.keep(await Device.letIn(account, clientId), account, profile),
-    );
+    return Device.keep(await Device.letIn(account, clientId), account, profile);
   }
 
   /** Lets the app in, and keeps nothing. @throws as `connect` */
@@ -127,7 +125,7 @@ export class Device {
     const started = await startOnDevice(server, { clientId, scopes: SCOPES });
     show(started.prompt);
     const app = await started.finish();
-    return Device.#published(await Device.keep(app, { email: app.email ?? app.uid }, profile));
+    return Device.keep(app, { email: app.email ?? app.uid }, profile);
   }
 
   /** Keeps the sign-in on this computer. */
@@ -141,11 +139,5 @@ export class Device {
     const saved = { email, ...session, signIn, app: app.export() };
     await new CredentialsFile(profile).write(saved);
     return Device.open({ profile });
-  }
-
-  /** Publishes keys unless there are some. */
-  static async #published(device: Device): Promise<Device> {
-    await device.keys.publish();
-    return device;
   }
 }

@@ -85,7 +85,7 @@ export class Account {
    * the server tells, since the key depends on it. With {@link Account.awaitsFactor} nothing opens before
    * {@link Account.secondFactor}.
    *
-   * @throws ClientError `errno-102` for an unknown address, `errno-103` for a wrong password
+   * @throws ClientError `errno-103` for a wrong password, and for an address that nobody has
    */
   static async signIn(server: Server, { email, password }: Credentials): Promise<Account> {
     const login = async (spelling: string) => {

@@ -35,8 +35,7 @@ export const signIn = withExamples(
     const device = await Device.connectByBrowser(server, options, (prompt) => {
       show(options, prompt);
     });
-    const { app } = device;
-    tell(options, { uid: app.uid, email: device.email }, `Signed in as ${device.email}.`);
+    await finish(options, device);
     return;
   }
   const account = await signInByPassword(server, email, options, `Password for ${email}: `);
@@ -44,9 +43,14 @@ export const signIn = withExamples(
     await account.signOut();
     throw new Refused(`The address is not verified yet: lockstep verify ${account.uid} CODE`);
   }
-  const { app } = await Device.connect(account, options);
-  tell(options, { uid: app.uid, email: account.email }, `Signed in as ${account.email}.`);
+  await finish(options, await Device.connect(account, options));
 });
+
+/** Says so before keys are looked at: who is signed in stays so when those do not pass a check. */
+async function finish(options: Options, { app, email, keys }: Device): Promise<void> {
+  tell(options, { uid: app.uid, email }, `Signed in as ${email}.`);
+  await keys.publish();
+}
 
 /** Tells the code and the address on standard error, lest it mix with the outcome. */
 function show({ json }: Common, prompt: DevicePrompt): void {

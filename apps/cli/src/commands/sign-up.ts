@@ -26,10 +26,12 @@ export const signUp = withExamples(
   const account = await Account.signUp(server, { email, password, invitation: options.invitation });
   const { uid } = account;
   if (await account.isVerified()) {
-    await Device.connect(account, options);
+    const device = await Device.connect(account, options);
+    await device.keys.publish();
     tell(options, { uid, email, verified: true }, `Signed in as ${email}.`);
     return;
   }
+  await account.signOut(); // nobody keeps this session
   const next = `A code was mailed to ${email}. Next: lockstep verify ${uid} CODE`;
   tell(options, { uid, email, verified: false }, next);
 });

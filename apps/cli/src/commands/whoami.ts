@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { IntegrityError } from '#lib/client';
 import { Device } from '../device.ts';
 import { type Common, withExamples, tell } from '../options.ts';
 
@@ -9,7 +10,14 @@ export const whoami = withExamples(
 ).action(async (_: unknown, command: Command) => {
   const options = command.optsWithGlobals<Common>();
   const { app, email, keys } = await Device.open(options);
-  const { identity } = await keys.own();
+  // Who is signed in is so whatever the server shows of the keys.
+  const [own, fault] = await keys.own().then(
+    (state) => [state, undefined] as const,
+    (error: unknown) => {
+      if (!(error instanceof IntegrityError)) throw error;
+      return [undefined, error] as const;
+    },
+  );
   const { uid, clientId, server } = app;
   const facts = {
     email,
@@ -17,8 +25,9 @@ export const whoami = withExamples(
     app: clientId,
     server: server.url,
     realm: server.realm,
-    identity: identity.kid,
+    ...(own && { identity: own.identity.kid }),
   };
   const lines = Object.entries(facts).map(([name, value]) => `${name.padEnd(9)} ${value}`);
   tell(options, facts, lines);
+  if (fault) throw fault;
 });
