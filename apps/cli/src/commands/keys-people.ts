@@ -110,7 +110,10 @@ const CURSOR = /^\d{1,15}$/;
 export const watch = withExamples(
   new Command('watch')
     .description('tell who, of the people you met, changed their keys since the last time')
-    .option('--since <cursor>', 'what an earlier call told; left out: everybody, as their keys are now'),
+    .option(
+      '--since <cursor>',
+      'what an earlier call told; left out: everybody, as their keys are now',
+    ),
   ['keys watch --json', 'keys watch --since 1795305229337'],
 ).action(async (_: unknown, command: Command) => {
   const options = command.optsWithGlobals<Common & { since?: string }>();
