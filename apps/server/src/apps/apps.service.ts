@@ -22,9 +22,11 @@ import {
 } from '../oauth/clients.service.ts';
 import { Clock } from '../platform/clock.ts';
 import { Config } from '../platform/config.ts';
+import { retried } from '../platform/deadlock.ts';
 import { parseOutsideUrl } from '../platform/outside.ts';
 import { nameOfPicture, typeOfPicture } from '../platform/picture.ts';
 import { checkFields } from './app-fields.ts';
+import { endGrants, holdSessions } from './app-grants.ts';
 import { imitates, likenessOf } from './app-name.ts';
 
 /** Who looks after apps: a developer after his own, the operator after all. */
@@ -131,8 +133,9 @@ export class AppsService implements OnModuleInit {
     owner?: string | null,
   ): Promise<AppWithSecret> {
     const metadata = { client_id: id, ...this.checked(keeper, fields) };
-    return this.db.transaction(async (tx) => {
-      const old = await this.lock(tx, keeper, id);
+    const left = scopesIn(metadata.scope);
+    return this.change(async (tx) => {
+      const old = await this.lock(tx, keeper, id, left);
       const keeps = owner === undefined ? old.owner : owner;
       await this.checkOthers(tx, keeper, keeps, metadata);
       const needsSecret = metadata.token_endpoint_auth_method !== 'none';
@@ -143,9 +146,8 @@ export class AppsService implements OnModuleInit {
           WHERE id = $1 AND (metadata, owner, secrets) IS DISTINCT FROM ($2, $3, $4)`,
         [id, metadata, keeps, secrets && JSON.stringify(secrets), this.clock.now()],
       );
-      const left = scopesIn(metadata.scope);
       const gone = scopesIn(old.metadata.scope).filter((scope) => !left.includes(scope));
-      await this.endGrants(tx, id, gone);
+      await endGrants(tx, id, gone);
       const app = this.toWire(await this.row(tx, OPERATOR, id));
       return { app, ...(made && { client_secret: made.secret }) };
     });
@@ -220,10 +222,9 @@ export class AppsService implements OnModuleInit {
    * @throws Failure `not-found`, `forbidden`
    */
   async remove(keeper: Keeper, id: string): Promise<number> {
-    return this.db.transaction(async (tx) => {
-      await this.lock(tx, keeper, id);
-      const { users } = await this.row(tx, keeper, id);
-      await this.endGrants(tx, id);
+    return this.change(async (tx) => {
+      const { users } = await this.lock(tx, keeper, id, []);
+      await endGrants(tx, id);
       await tx.query(`DELETE FROM oauth_client WHERE id = $1`, [id]);
       await tx.query(`INSERT INTO removed_app (id, removed_at) VALUES ($1, $2)`, [
         ...[id, this.clock.now()],
@@ -243,38 +244,29 @@ export class AppsService implements OnModuleInit {
   }
 
   /**
-   * Ends grants of an app, with the sessions that they brought along.
+   * Reads an app, for a change. Whoever grants it something meanwhile waits.
    *
-   * @param scopes - only those that have one of these; people are asked for it anew, should it come back
+   * @param left - scopes that it keeps, when grants of others are to end
    */
-  private async endGrants(tx: EntityManager, id: string, scopes?: string[]): Promise<void> {
-    if (scopes?.length === 0) return;
-    await tx.query(
-      `WITH gone AS (
-         DELETE FROM oidc WHERE client_id = $1 AND ($2::text[] IS NULL
-             OR string_to_array(payload#>>'{openid,scope}', ' ') && $2)
-         RETURNING session_id, owns_session),
-       forgotten AS (
-         UPDATE consent SET scopes = ARRAY(SELECT unnest(scopes) EXCEPT SELECT unnest($2))
-          WHERE client_id = $1 AND scopes && $2)
-       DELETE FROM session USING gone WHERE session.id = gone.session_id AND gone.owns_session`,
-      [id, scopes ?? null],
-    );
-  }
-
-  /** Reads an app, for a change. Whoever grants it something meanwhile waits. */
-  private async lock(tx: EntityManager, keeper: Keeper, id: string): Promise<Locked> {
+  private async lock(
+    tx: EntityManager,
+    keeper: Keeper,
+    id: string,
+    left?: readonly string[],
+  ): Promise<Row> {
     await takeTurns(tx);
-    const [row] = await tx.query<Locked[]>(
-      `SELECT metadata, owner, secrets FROM oauth_client
-        WHERE id = $1 AND ($2::boolean OR owner = $3) FOR UPDATE`,
-      [id, keeper.isOperator, keeper.uid],
-    );
-    if (!row) throw noSuchApp();
+    const row = await this.row(tx, keeper, id);
     if (isBuiltIn(id) || row.metadata.trusted === true) {
       throw new Failure('forbidden', 'This app comes with the server, and stays as it is.');
     }
+    if (left) await holdSessions(tx, id, left);
+    await tx.query(`SELECT FROM oauth_client WHERE id = $1 FOR UPDATE`, [id]);
     return row;
+  }
+
+  /** Who revokes a token of the app takes the grant first, so that one of the two may have to come again. */
+  private change<T>(work: (tx: EntityManager) => Promise<T>): Promise<T> {
+    return retried(() => this.db.transaction(work));
   }
 
   private async row(tx: EntityManager, keeper: Keeper, id: string): Promise<Row> {
@@ -372,13 +364,10 @@ interface Other {
   resources: string[] | null;
 }
 
-interface Locked {
+interface Row {
   metadata: ClientMetadata;
   owner: string | null;
   secrets: StoredSecret[] | null;
-}
-
-interface Row extends Locked {
   email: string | null;
   logo: string | null;
   users: number;

@@ -3,11 +3,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type Provider from 'oidc-provider';
-import { DataSource, QueryFailedError } from 'typeorm';
+import { DataSource, type EntityManager, QueryFailedError } from 'typeorm';
 import { Failure } from '#lib/protocol';
 import { AccountsService } from '../accounts/accounts.service.ts';
 import type { Session } from '../accounts/session.guard.ts';
 import { Clock } from '../platform/clock.ts';
+import { retried } from '../platform/deadlock.ts';
 import { RepeatedJob } from '../platform/repeated-job.ts';
 import { Config } from '../platform/config.ts';
 import { SettingsService } from '../platform/settings.service.ts';
@@ -197,7 +198,7 @@ export class AuthorityService implements OnModuleDestroy {
       await access.destroy();
       return;
     }
-    await this.db.transaction(async (tx) => {
+    const end = async (tx: EntityManager): Promise<void> => {
       const [rows] = await tx.query<[{ grantId: string }[], number]>(
         `DELETE FROM oidc WHERE model = 'RefreshToken' AND id = $1 RETURNING grant_id AS "grantId"`,
         [hashOf(value)],
@@ -214,7 +215,8 @@ export class AuthorityService implements OnModuleDestroy {
             SELECT FROM oidc o WHERE o.session_id = session.id AND o.grant_key <> $1)`,
         [grantId],
       );
-    });
+    };
+    await retried(() => this.db.transaction(end));
   }
 
   /**

@@ -4,6 +4,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { type ConnectedApp, Failure } from '#lib/protocol';
 import { EventsService } from '../events/events.service.ts';
 import { Clock } from '../platform/clock.ts';
+import { retried } from '../platform/deadlock.ts';
 import type { Visitor } from '../platform/visitor.ts';
 import { AppUsesService } from './app-uses.service.ts';
 import { ClientsService } from './clients.service.ts';
@@ -86,17 +87,19 @@ export class ConsentsService {
    * @throws Failure `unknown-client` when the app is not connected
    */
   async revoke(uid: string, clientId: string, from: Visitor): Promise<void> {
-    const [row] = await this.db.query<[{ known: boolean }]>(
-      `WITH gone AS (
-         DELETE FROM oidc
-          WHERE model = 'Grant' AND payload->>'accountId' = $1 AND client_id = $2
-         RETURNING session_id, owns_session),
-       signed_out AS (
-         DELETE FROM session USING gone
-          WHERE session.id = gone.session_id AND gone.owns_session),
-       forgotten AS (DELETE FROM consent WHERE uid = $1 AND client_id = $2 RETURNING client_id)
-       SELECT EXISTS (SELECT FROM forgotten) OR EXISTS (SELECT FROM gone) AS known`,
-      [uid, clientId],
+    const [row] = await retried(() =>
+      this.db.query<[{ known: boolean }]>(
+        `WITH gone AS (
+           DELETE FROM oidc
+            WHERE model = 'Grant' AND payload->>'accountId' = $1 AND client_id = $2
+           RETURNING session_id, owns_session),
+         signed_out AS (
+           DELETE FROM session USING gone
+            WHERE session.id = gone.session_id AND gone.owns_session),
+         forgotten AS (DELETE FROM consent WHERE uid = $1 AND client_id = $2 RETURNING client_id)
+         SELECT EXISTS (SELECT FROM forgotten) OR EXISTS (SELECT FROM gone) AS known`,
+        [uid, clientId],
+      ),
     );
     this.uses.forget(uid, clientId);
     if (!row.known) {

@@ -1,6 +1,7 @@
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { type DataSource, QueryFailedError } from 'typeorm';
 import type { Clock } from '../platform/clock.ts';
+import { retried } from '../platform/deadlock.ts';
 import type { ClientsService } from './clients.service.ts';
 import { PROOF_SECONDS } from './dpop-proof.ts';
 import { errors } from './oidc-provider.ts';
@@ -142,10 +143,12 @@ class OidcAdapter implements Adapter {
 
   /** Ends a grant with all that was issued under it, also the session that it brought along. */
   private async endGrant(id: string): Promise<void> {
-    await this.db.query(
-      `WITH gone AS (DELETE FROM oidc WHERE grant_key = $1 RETURNING session_id, owns_session)
-       DELETE FROM session USING gone WHERE session.id = gone.session_id AND gone.owns_session`,
-      [id],
+    await retried(() =>
+      this.db.query(
+        `WITH gone AS (DELETE FROM oidc WHERE grant_key = $1 RETURNING session_id, owns_session)
+         DELETE FROM session USING gone WHERE session.id = gone.session_id AND gone.owns_session`,
+        [id],
+      ),
     );
   }
 

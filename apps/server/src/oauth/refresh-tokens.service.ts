@@ -3,6 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { scopesIn } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
+import { retried } from '../platform/deadlock.ts';
 import { hashOf } from './token-hash.ts';
 
 /** A client that keeps a refresh token, such as the browser of a phone. */
@@ -67,15 +68,17 @@ export class RefreshTokensService {
    * @returns whether there was one
    */
   async end(uid: string, grantId: string): Promise<boolean> {
-    const [row] = await this.db.query<[{ ended: boolean }]>(
-      `WITH gone AS (
-         DELETE FROM oidc WHERE grant_key = $1 AND payload->>'accountId' = $2
-         RETURNING session_id, owns_session),
-       signed_out AS (
-         DELETE FROM session USING gone
-          WHERE session.id = gone.session_id AND gone.owns_session)
-       SELECT EXISTS (SELECT FROM gone) AS ended`,
-      [grantId, uid],
+    const [row] = await retried(() =>
+      this.db.query<[{ ended: boolean }]>(
+        `WITH gone AS (
+           DELETE FROM oidc WHERE grant_key = $1 AND payload->>'accountId' = $2
+           RETURNING session_id, owns_session),
+         signed_out AS (
+           DELETE FROM session USING gone
+            WHERE session.id = gone.session_id AND gone.owns_session)
+         SELECT EXISTS (SELECT FROM gone) AS ended`,
+        [grantId, uid],
+      ),
     );
     return row.ended;
   }
