@@ -63,6 +63,7 @@ describeWeb('The pages for developers', () => {
     await ada.page.waitForSelector('.problem');
     await ada.submits({ 'app-name': 'Wren', 'app-addresses': 'http://x.example/*' }, '#save-app');
     await ada.page.waitForSelector('text=One of the addresses cannot be used.');
+    await ada.page.waitForSelector('text=(An address is exact, without wildcards.)');
     await ada.submits(fields, '#app-type-web');
     await ada.submits({ 'app-name': 'Wren' }, '#save-app');
     await ada.sees('app');

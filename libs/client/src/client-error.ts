@@ -89,7 +89,7 @@ export async function ifThere<T>(asked: Promise<T>): Promise<T | undefined> {
   }
 }
 
-const Problem = z.object({ type: z.string(), detail: z.string().default('') });
+const Problem = z.looseObject({ type: z.string(), detail: z.string().default('') });
 const Fxa = z.looseObject({ errno: z.number(), message: z.string().default('') });
 const OAuth = z.object({ error: z.string(), error_description: z.string().default('') });
 const Token = z.object({
@@ -112,8 +112,8 @@ export function errorOf(status: number, text: string): ClientError {
   }
   const problem = Problem.safeParse(body);
   if (problem.success) {
-    const code = problem.data.type.split('/').at(-1) ?? '';
-    return new ClientError(code, status, problem.data.detail);
+    const { type, detail, ...extra } = problem.data;
+    return new ClientError(type.split('/').at(-1) ?? '', status, detail, extra);
   }
   const oauth = OAuth.safeParse(body);
   if (oauth.success) {

@@ -50,8 +50,12 @@ export const removeLogo = (session: Session, id: string): Promise<unknown> =>
 
 const Refused = z.enum(['invalid-parameter', 'conflict']);
 
-/** The field of an app that a refusal is about, as RFC 7591 calls it. */
-export function refusedField(error: unknown): string | undefined {
+/**
+ * The field of an app that a refusal is about, as RFC 7591 calls it, and the server's own words: they have
+ * one language, which developers read elsewhere, too.
+ */
+export function refusalOf(error: unknown): { field: string; why: string } | undefined {
   if (!(error instanceof ClientError) || !Refused.safeParse(error.code).success) return undefined;
-  return /^([a-z_]+)\b/.exec(error.detail)?.[1];
+  const [, field = '', why = ''] = /^([a-z_]+)\b:?\s*(.*)$/s.exec(error.detail) ?? [];
+  return { field, why };
 }

@@ -65,6 +65,8 @@ export const apps = {
   all: 'All apps',
   gone: 'There is no such app, or it is not yours.',
   tooMany: 'You have as many apps as one developer may have.',
+  /** @param why - in the server's words */
+  because: (wrong: string, why: string) => (why === '' ? wrong : `${wrong} (${why})`),
   /** What is wrong with a field, by its name in RFC 7591. */
   wrong: {
     client_name:
