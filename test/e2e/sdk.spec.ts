@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, request, type RequestListener } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,7 @@ import {
   type App,
   type DevicePrompt,
   FileAppStore,
+  locked,
   Lockstep,
   type LockstepOptions,
   MemoryAppStore,
@@ -308,6 +309,52 @@ describe('What others try', () => {
       app.tokens.drop('files', tokens[0] ?? '');
       expect(await app.tokens.for('files')).toEqual(expect.any(String));
     }
+  });
+});
+
+describe('The lock beside the file of a sign-in', () => {
+  it.each([
+    ['a process that is gone', '999999999', 0],
+    [
+      'one that had the number of this one, as the first of each container has',
+      String(process.pid),
+      0,
+    ],
+    ['one on another computer, or in another container, that is silent for long', '1@x', 121],
+    ['one that was broken off before it said which', '', 122],
+  ])('is void of %s', async (_, holder, age) => {
+    const path = join(folder, 'void.json');
+    const lock = `${path}.lock`;
+    await writeFile(lock, holder);
+    const at = Date.now() / 1000 - age;
+    await utimes(lock, at, at);
+    expect(await locked(path, () => Promise.resolve('ran'))).toBe('ran');
+    await expect(stat(lock)).rejects.toThrow('ENOENT');
+  });
+
+  it('is not void of a process of another container, whose number nobody has here', async () => {
+    const path = join(folder, 'elsewhere.json');
+    await writeFile(`${path}.lock`, '999999999@elsewhere');
+    const seen: string[] = [];
+    const running = locked(path, () => Promise.resolve(seen.push('ran')));
+    for (let i = 0; i < 1000; i++) await stat(`${path}.lock`);
+    seen.push('gone');
+    await rm(`${path}.lock`);
+    await running;
+    expect(seen).toEqual(['gone', 'ran']);
+  });
+
+  it('is held against others of this process, too', async () => {
+    const path = join(folder, 'own.json');
+    const seen: string[] = [];
+    const turn = (name: string) =>
+      locked(path, async () => {
+        seen.push(`${name} begins`);
+        for (let i = 0; i < 1000; i++) await stat(`${path}.lock`);
+        seen.push(`${name} ends`);
+      });
+    await Promise.all([turn('a'), turn('b')]);
+    expect(seen.map((what) => what.slice(2))).toEqual(['begins', 'ends', 'begins', 'ends']);
   });
 });
 
