@@ -147,9 +147,22 @@ describe('examples/cli', () => {
     }
   });
 
+  it('says in words that the sign-in has ended, and begins anew the next time', async () => {
+    await notes(['list']);
+    await server.db.query(`DELETE FROM oidc WHERE payload->>'accountId' = $1`, [alice.uid]);
+    const { stdout, stderr } = await notes(['list']);
+    expect([stdout, stderr]).toEqual([
+      '',
+      'notes: The sign-in has ended on the server: sign in again. (invalid_grant)\n',
+    ]);
+    expect((await notes(['list'])).stderr).toContain('It shows the code');
+    await notes(['sign-out']);
+  });
+
   it.each([[[]], [['lsit']], [['add']]])('says how it is used: %j', async (parameters) => {
     const said = await notes(parameters);
-    expect(said).toEqual({ stdout: '', stderr: expect.stringMatching(/^usage: node notes.mjs/) });
+    const usage = expect.stringMatching(/^usage: node notes.mjs/);
+    expect(said).toEqual({ code: 2, stdout: '', stderr: usage });
   });
 });
 

@@ -196,7 +196,7 @@ export class Tokens {
       refresh_token: newest.refreshToken,
       resource: audienceOf(target),
     });
-    const answer = await askForTokens(this.#http, form, this.#dpop);
+    const answer = await askForTokens(this.#http, form, this.#dpop).catch(inWords);
     return {
       refreshToken: answer.refresh_token ?? newest.refreshToken,
       access: { ...newest.access, [target]: accessToken(answer, this.#http.now()) },
@@ -221,6 +221,13 @@ export async function askForTokens(
     throw new IntegrityError('TOKEN_NOT_BOUND', 'The token is not bound to the app’s key.');
   }
   return answer;
+}
+
+/** Of a refresh token, there is one reason only, and the protocol's words for it help nobody. */
+function inWords(error: unknown): never {
+  if (!(error instanceof ClientError) || error.code !== 'invalid_grant') throw error;
+  const detail = 'The sign-in has ended on the server: sign in again.';
+  throw new ClientError(error.code, error.status, detail, error.extra, { cause: error });
 }
 
 /** The tokens, less an access token that was refused. */
