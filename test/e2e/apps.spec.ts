@@ -645,7 +645,12 @@ it('lets only the operator register, unless it is told otherwise', async () => {
     const list = await call('get', '', someone, closed).expect(200);
     expect(list.body).toEqual({ apps: [], may_register: false, is_operator: false });
     await closed.db.query(`INSERT INTO operator (uid, created_at) VALUES ($1, now())`, [boss.uid]);
-    // Ten a day, also for an operator.
+    // Ten a day, also for an operator; what was mistyped does not count.
+    for (let i = 0; i < 11; i++) {
+      await call('post', '', boss, closed)
+        .send(fields({ redirect_uris: ['http://notes.example.org/'] }))
+        .expect(400);
+    }
     for (let i = 0; i < 10; i++) {
       await call('post', '', boss, closed).send(fields()).expect(201);
     }

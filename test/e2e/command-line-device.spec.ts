@@ -69,7 +69,7 @@ it('says so when the person refuses, for programs as JSON', async () => {
   expect(error).toMatchObject({ error: 'access_denied' });
 });
 
-it('leaves no session behind at sign-up that nobody keeps', async () => {
+it('is known by its name, and leaves no session behind at sign-up that nobody keeps', async () => {
   const [email, password] = [anAddress(), 'correct horse'];
   const program = new CommandLine(home, { LOCKSTEP_URL: server.url, LOCKSTEP_PASSWORD: password });
   const { uid } = await program.json<{ uid: string }>('sign-up', email);
@@ -77,4 +77,7 @@ it('leaves no session behind at sign-up that nobody keeps', async () => {
   const { sessionToken } = await signInForKeys(server, email, password);
   const sessions = await get(server, 'account/sessions', bearerOf(sessionToken)).expect(200);
   expect(sessions.body).toHaveLength(1);
+  const events = await get(server, 'securityEvents', bearerOf(sessionToken)).expect(200);
+  const made = { name: 'account.create', userAgent: 'lockstep' };
+  expect(events.body).toContainEqual(expect.objectContaining(made));
 });

@@ -14,8 +14,8 @@ import {
   Storage,
   SyncedPinStore,
 } from '#lib/client';
-import { nodePlatform } from '#lib/client-node';
 import { APP_KEY } from '#lib/protocol';
+import { cliPlatform } from './cli-platform.ts';
 import { CredentialsFile } from './credentials.ts';
 import { FilePinStore } from './file-pin-store.ts';
 import type { Names } from './names.ts';
@@ -37,7 +37,7 @@ export async function meet({ url, profile }: Common): Promise<Server> {
     const risk = 'who is on the way sees who you are, and can guess your password';
     process.stderr.write(`lockstep: ${printable(url)} has no TLS: ${risk}\n`);
   }
-  const server = await Server.at(url, nodePlatform);
+  const server = await Server.at(url, cliPlatform);
   if (await new FilePinStore(profile).isSameRealm(server.url, server.realm)) return server;
   throw new IntegrityError('REALM_CHANGED', `${server.url} is not the server it was.`);
 }
@@ -86,7 +86,7 @@ export class Device {
   static async open({ profile }: Pick<Common, 'profile'>): Promise<Device> {
     const file = new CredentialsFile(profile);
     const { email, app } = await file.read();
-    return new Device(App.restore(app, nodePlatform, file), email, profile);
+    return new Device(App.restore(app, cliPlatform, file), email, profile);
   }
 
   /**

@@ -14,13 +14,13 @@ import {
   configFolder,
   locked,
   makePrivateFolder,
-  nodePlatform,
   readPrivateFile,
   removePrivateFile,
   writePrivateFile,
 } from '#lib/client-node';
 import { fromBase64Url, type KeyWithId, toBase64Url } from '#lib/crypto';
 import { OLD_SYNC } from '#lib/protocol';
+import { cliPlatform } from './cli-platform.ts';
 import { CredentialsFile } from './credentials.ts';
 import { signInBy } from './next-step.ts';
 import type { Common } from './options.ts';
@@ -87,7 +87,7 @@ export async function withStore<T>(
   if (sessionToken === undefined) {
     throw new Refused(`A browser let this computer in. Sync needs: ${signInBy(options.profile)}`);
   }
-  const server = Server.known(app.server, app.realm, nodePlatform);
+  const server = Server.known(app.server, app.realm, cliPlatform);
   const keyPath = keyPathOf(options.profile);
   const key = await syncKey(keyPath, { server, uid: app.uid, email }, options);
   await makePrivateFolder(join(folder, OWN_FOLDER));

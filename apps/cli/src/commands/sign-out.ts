@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { Account, App, ClientError, Server } from '#lib/client';
-import { nodePlatform } from '#lib/client-node';
+import { cliPlatform } from '../cli-platform.ts';
 import { CredentialsFile } from '../credentials.ts';
 import { type Common, withExamples, tell } from '../options.ts';
 import { forgetSyncKey } from '../sync-device.ts';
@@ -13,9 +13,9 @@ export const signOut = withExamples(
   const options = command.optsWithGlobals<Common>();
   const file = new CredentialsFile(options.profile);
   const { email, sessionToken, app } = await file.read();
-  const server = Server.known(app.server, app.realm, nodePlatform);
+  const server = Server.known(app.server, app.realm, cliPlatform);
   try {
-    if (sessionToken === undefined) await App.restore(app, nodePlatform).tokens.revoke();
+    if (sessionToken === undefined) await App.restore(app, cliPlatform).tokens.revoke();
     else await Account.endSession(server, sessionToken);
   } catch (error) {
     // A session that the server has ended already is what was wanted.

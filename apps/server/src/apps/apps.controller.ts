@@ -26,6 +26,7 @@ import { LimitsService } from '../limits/limits.service.ts';
 import { Config } from '../platform/config.ts';
 import { pictureHeaders } from '../platform/picture.ts';
 import { From, type Visitor } from '../platform/visitor.ts';
+import { checkFields } from './app-fields.ts';
 import { AppsService } from './apps.service.ts';
 
 /** Apps, for the pages of developers and of the operator: docs/apps.md */
@@ -61,6 +62,8 @@ export class AppsController {
     if (!keeper.isOperator && this.config.appRegistration !== 'anyone') {
       throw new Failure('forbidden', 'On this server the operator registers apps.');
     }
+    // Ten a day are few: what was mistyped is not one of them.
+    checkFields(fields, this.config.publicUrl.origin);
     await this.limits.spend('app', { client, account: uid });
     return this.apps.register(keeper, fields);
   }

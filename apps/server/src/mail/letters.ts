@@ -120,6 +120,7 @@ const words: { [Kind in MailKind]: (content: MailContent[Kind]) => Words } = {
     body: [
       'A new password was chosen for your account by a code that was mailed to you. Every device was signed out.',
       'What was encrypted under the old password can be read no more, except on devices that still have it.',
+      'Where people share things with you, new keys are needed: begin anew under “Keys of your apps”. Then these people have to compare numbers with you again.',
       'If it was not you, somebody reads your mail.',
       ...LOOK,
       { path: '/settings' },

@@ -158,7 +158,10 @@ export function makeProvider(parts: ProviderParts): Provider {
       ctx.type = 'html';
       ctx.set('content-security-policy', PAGE_POLICY);
       const why = [error, description].filter(Boolean).join(': ');
-      ctx.body = page('The app asked for something impossible', `<p>${escapeHtml(why)}</p>`);
+      const hint =
+        'Nothing happened to your account. Whoever makes the app can mend it, with this:';
+      const body = `<p>${hint}</p><p>${escapeHtml(why)}</p>`;
+      ctx.body = page('The app asked for something impossible', body);
     },
     features: {
       devInteractions: { enabled: false },
