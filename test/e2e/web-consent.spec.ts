@@ -151,6 +151,7 @@ describeWeb('The pages where somebody lets an app in', () => {
     const text = await visitor.page.innerText('[data-app="demo-app"]');
     expect(text).toContain('last used');
     expect(text).toContain('read and write its own synced records');
+    expect(text).not.toContain('public key');
     // The app, and the session made for it, stand there once.
     expect(await visitor.page.$$('[data-client]')).toHaveLength(2);
     await visitor.inspects('connected-apps');

@@ -46,6 +46,29 @@ describeWeb('The pages on which somebody looks after the keys of an app', () => 
       items.map((item) => (item as HTMLElement).dataset['state']),
     );
 
+  it('are led to before an app is revoked, in which the key stays to be found', async () => {
+    const carol = await join(server, 'Carol');
+    const { email, password } = carol.person;
+    const visitor = await Visitor.at(server, browser);
+    await visitor.open('/settings/clients');
+    await visitor.sees('enter');
+    await visitor.submits({ email, password }, '#signin');
+    await visitor.sees('clients');
+    await visitor.page.waitForSelector('[data-app="demo-app"]');
+    expect(await visitor.page.innerText('[data-app="demo-app"]')).toContain(
+      'people who use the app find your public key',
+    );
+    await visitor.inspects('connected-app-with-keys');
+    await visitor.page.click('[data-app="demo-app"] a');
+    await visitor.sees('keys-password');
+    await visitor.open('/settings/clients');
+    await visitor.page.click('[data-app="demo-app"] .danger');
+    expect(await visitor.reads('.note')).toContain('still find your public key');
+    const found = await bob.device.keys.lookUp(carol.device.app.uid);
+    expect(found.uid).toBe(carol.device.app.uid);
+    await visitor.context.close();
+  });
+
   it('make new keys, revoke them, and say what follows before', async () => {
     const visitor = await atTheDesk(alice, { inspecting: true });
     expect(await states(visitor)).toEqual(['active']);

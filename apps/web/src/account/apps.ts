@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ConnectedApp } from '#lib/protocol';
+import { APP_KEY, ConnectedApp } from '#lib/protocol';
 import { http, post } from './server.ts';
 import { bySession, type Session } from './session.ts';
 
@@ -14,3 +14,7 @@ export function revokeApp(session: Session, clientId: string): Promise<unknown> 
   const json = { client_id: clientId };
   return http.run(post('account/connected_apps/revoke', json, bySession(session)));
 }
+
+/** Whether somebody can have keys in an app, which the pages can look after. */
+export const hasKeys = ({ scopes }: ConnectedApp): boolean =>
+  scopes.includes(APP_KEY) && scopes.includes('keys:read');

@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
-import { APP_KEY, type ConnectedApp } from '#lib/protocol';
-import { connectedApps } from '../account/apps.ts';
+import type { ConnectedApp } from '#lib/protocol';
+import { connectedApps, hasKeys } from '../account/apps.ts';
 import type { Session } from '../account/session.ts';
 import { WhoAsks } from '../consent/asked.tsx';
 import { useProof } from '../pages/prove-again.tsx';
@@ -11,9 +11,6 @@ import { PasswordForm } from '../ui/password-form.tsx';
 import { type Desk, openDesk } from './desk.ts';
 import { DeskPage } from './desk-page.tsx';
 import { wordsForLie } from './lies.ts';
-
-const hasKeys = ({ scopes }: ConnectedApp) =>
-  scopes.includes(APP_KEY) && scopes.includes('keys:read');
 
 /** `/settings/keys`: the apps in which somebody has keys. */
 export function KeysOfApps({ session }: { session: Session }) {

@@ -1,11 +1,11 @@
 import { useSignal } from '@preact/signals';
 import type { ConnectedApp } from '#lib/protocol';
-import { revokeApp } from '../account/apps.ts';
+import { hasKeys, revokeApp } from '../account/apps.ts';
 import type { Session } from '../account/session.ts';
 import { Rights, WhoAsks } from '../consent/asked.tsx';
 import { strings } from '../strings/strings.ts';
 import { useAttempt } from '../ui/attempt.ts';
-import { Note, Problem } from '../ui/parts.tsx';
+import { Link, Note, Problem } from '../ui/parts.tsx';
 import { when } from '../ui/when.ts';
 
 /** The apps that somebody let in, each with what it can do and a button to take that back. */
@@ -28,7 +28,10 @@ export function ConnectedApps(props: {
             session={props.session}
             app={app}
             onRevoked={() => {
-              note.value = words.revoked(app.client.name);
+              const { name } = app.client;
+              note.value = [words.revoked(name), hasKeys(app) && words.keyStayed(name)]
+                .filter(Boolean)
+                .join(' ');
               props.onChanged();
             }}
           />
@@ -51,6 +54,12 @@ function AppItem(props: { session: Session; app: ConnectedApp; onRevoked: () => 
         <summary>{words.can}</summary>
         <Rights scopes={scopes} />
       </details>
+      {hasKeys(props.app) && (
+        <p class="quiet">
+          {words.keyStays}{' '}
+          <Link to={`/settings/keys/${client.client_id}`}>{words.keys(client.name)}</Link>
+        </p>
+      )}
       <Problem text={attempt.problem} />
       <div class="row">
         <button

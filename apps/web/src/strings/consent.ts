@@ -23,7 +23,7 @@ export const scopes: Readonly<Record<string, string>> = {
 export const consent = {
   signIn: (app: string) => `Sign in to ${app}`,
   intro: (app: string, host: string) =>
-    `${app} (${host}) asks for access to your account. You see what it asks for before you decide.`,
+    `${app} (${host}) asks for access to your account. What you have not allowed it before, you see before you decide.`,
   introKnown: (app: string, time: string) =>
     `You let ${app} in before (${time}). It asks for nothing new: with your password, it goes on.`,
   knownTitle: (app: string) => `Go on to ${app}?`,
@@ -66,7 +66,7 @@ export const consent = {
       'Go on only if you began this yourself, with the device before you. If somebody sent you a link or a code, they want to get into your account: do not go on.',
     signIn: (app: string) => `${app} on a device asks for access`,
     question: 'Does your device show this code?',
-    from: (program: string) => `The device says that it is: ${program}`,
+    from: (program: string) => `The program on it, by its own word: ${program}`,
     near: 'It asked from the same network as this page.',
     far: 'It asked from another network than this page. Be careful, unless you know why.',
     allow: 'Yes, it shows this code: allow',
@@ -87,6 +87,11 @@ export const consent = {
     can: 'It can:',
     revoke: 'Revoke',
     revokeThis: (app: string) => `Revoke the access of ${app}`,
+    keyStays:
+      'Revoked or not, people who use the app find your public key in it. Hide or revoke the key before:',
+    keys: (app: string) => `your keys in ${app}`,
+    keyStayed: (app: string) =>
+      `People who use ${app} still find your public key there; to hide or revoke it, let the app in again.`,
     revoked: (app: string) =>
       `${app} gets no access any more; a program of it that is open now can go on with synced records for up to an hour. What it stored here stays encrypted; the app itself may keep copies, and the key that it was given.`,
   },
