@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { RequestMethod } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import {
@@ -377,6 +380,25 @@ describe('passkeys', () => {
     expect((await finish(broken).expect(400)).body.errno).toBe(227);
     expect((await finish(key.register({ challenge: 'AAAA' })).expect(400)).body.errno).toBe(229);
     expect((await get(server, 'factors', authorization).expect(200)).body.passkeys).toBe(0);
+  });
+
+  it('have the server call no address that their certificates name', async () => {
+    const { authorization } = await signUp(server);
+    const heard: string[] = [];
+    const inside = createServer((request, response) => {
+      heard.push(request.url ?? '');
+      response.end();
+    }).listen(0, '127.0.0.1');
+    await once(inside, 'listening');
+    const { port } = inside.address() as AddressInfo;
+    const key = new Authenticator(server.url);
+    const started = await post(server, 'passkey/registration/start', {}, authorization).expect(200);
+    const crl = `http://127.0.0.1:${port}/inside`;
+    const asked = { name: 'A key', response: key.register(started.body as Options, { crl }) };
+    const kept = await post(server, 'passkey/registration/finish', asked, authorization);
+    expect([kept.status, kept.body.errno]).toEqual([400, 227]);
+    expect(heard).toEqual([]);
+    inside.close();
   });
 
   it('are renamed and removed by their owner alone', async () => {

@@ -1,4 +1,5 @@
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { androidKey } from './certificate.ts';
 
 /** What the server hands to a browser that is to make or show a passkey. */
 export interface Options {
@@ -13,12 +14,16 @@ export interface Lies {
   type?: string;
   counter?: number;
   id?: string;
+  /** Where a certificate of the key says that one is told what was revoked. */
+  crl?: string;
 }
+
+type Cbor = number | string | Uint8Array | Cbor[] | Map<unknown, unknown>;
 
 const sha256 = (data: Uint8Array | string) => createHash('sha256').update(data).digest();
 
 /** As much of CBOR (RFC 8949) as a passkey is written in. */
-function cbor(value: number | string | Uint8Array | Map<unknown, unknown>): Buffer {
+function cbor(value: Cbor): Buffer {
   const head = (major: number, n: number) =>
     n < 24
       ? Buffer.from([(major << 5) | n])
@@ -28,7 +33,8 @@ function cbor(value: number | string | Uint8Array | Map<unknown, unknown>): Buff
   if (typeof value === 'number') return value < 0 ? head(1, -1 - value) : head(0, value);
   if (typeof value === 'string') return Buffer.concat([head(3, value.length), Buffer.from(value)]);
   if (value instanceof Uint8Array) return Buffer.concat([head(2, value.length), value]);
-  const pairs = [...value].flat() as Parameters<typeof cbor>[0][];
+  if (Array.isArray(value)) return Buffer.concat([head(4, value.length), ...value.map(cbor)]);
+  const pairs = [...value].flat() as Cbor[];
   return Buffer.concat([head(5, value.size), ...pairs.map(cbor)]);
 }
 
@@ -68,13 +74,23 @@ export class Authenticator {
       cbor(key),
     ]);
     const authData = Buffer.concat([this.head(lies, 0x45), credential]);
-    const attestation = new Map<string, string | Uint8Array | Map<unknown, unknown>>([
-      ['fmt', 'none'],
-      ['attStmt', new Map()],
+    const clientData = this.clientData('webauthn.create', challenge, lies);
+    const hash = sha256(clientData);
+    const statement =
+      lies.crl === undefined
+        ? []
+        : Object.entries({
+            alg: -7,
+            sig: sign('sha256', Buffer.concat([authData, hash]), this.privateKey),
+            x5c: androidKey(this.publicKey, hash, lies.crl),
+          });
+    const attestation = new Map<string, Cbor>([
+      ['fmt', lies.crl === undefined ? 'none' : 'android-key'],
+      ['attStmt', new Map(statement)],
       ['authData', authData],
     ]);
     return this.answer({
-      clientDataJSON: this.clientData('webauthn.create', challenge, lies).toString('base64url'),
+      clientDataJSON: clientData.toString('base64url'),
       attestationObject: cbor(attestation).toString('base64url'),
       transports: ['usb'],
     });

@@ -7,6 +7,7 @@ import {
   verifyAuthenticationResponse,
   verifyRegistrationResponse,
 } from '@simplewebauthn/server';
+import { decodeAttestationObject } from '@simplewebauthn/server/helpers';
 import { DataSource, type EntityManager } from 'typeorm';
 import { Failure, type GivePasskey, type Passkey, type RegisterPasskey } from '#lib/protocol';
 import { Clock } from '../platform/clock.ts';
@@ -74,6 +75,7 @@ export class PasskeysService {
     { response, name }: RegisterPasskey,
     expectedChallenge: string,
   ): Promise<Passkey> {
+    if (!isWithoutCertificates(response.response.attestationObject)) throw invalid();
     const { registrationInfo } = await verifyRegistrationResponse({
       response: { ...response, response: { ...response.response, transports: [] } },
       ...{ expectedChallenge, ...this.expected() },
@@ -232,6 +234,23 @@ export class PasskeysService {
         ORDER BY created_at, id`,
       [uid],
     );
+  }
+}
+
+/**
+ * Whether nobody but the passkey vouches for it, as was asked for. A certificate would have the library call the
+ * address that it names for what was revoked, wherever that is: anybody can make one.
+ */
+function isWithoutCertificates(attestationObject: string): boolean {
+  try {
+    const attestation = decodeAttestationObject(
+      new Uint8Array(Buffer.from(attestationObject, 'base64url')),
+    );
+    const format = attestation.get('fmt');
+    const isOwn = format === 'packed' && attestation.get('attStmt').get('x5c') === undefined;
+    return format === 'none' || isOwn;
+  } catch {
+    return false;
   }
 }
 
