@@ -1,8 +1,9 @@
 import * as oauth from 'oauth4webapi';
 import * as openid from 'openid-client';
+import { DEVICE_GRANT } from '#lib/protocol';
 import { type Account, passPage, signUp } from '../support/account.ts';
 import { addApp, type TestApp } from '../support/apps.ts';
-import { answerDevice, DEVICE_GRANT } from '../support/device.ts';
+import { answerDevice } from '../support/device.ts';
 import { TestServer } from '../support/test-server.ts';
 import { Transcript } from '../support/transcript.ts';
 

@@ -5,19 +5,12 @@ import {
   openScopedKeys,
   toBase64Url,
 } from '#lib/crypto';
-import { APP_KEY, audiences, TokenAnswer } from '#lib/protocol';
+import { APP_KEY, audiences, DEVICE_GRANT, TokenAnswer } from '#lib/protocol';
 import { type Account, askToken, signUp } from '../support/account.ts';
 import { anAddress, credentials, post } from '../support/account-api.ts';
 import { bearerOf } from '../support/account.ts';
 import { addApp } from '../support/apps.ts';
-import {
-  answerDevice,
-  askDevice,
-  beginDevice,
-  DEVICE_GRANT,
-  devicePage,
-  poll,
-} from '../support/device.ts';
+import { answerDevice, askDevice, beginDevice, devicePage, poll } from '../support/device.ts';
 import { DpopKey } from '../support/dpop.ts';
 import { TestServer } from '../support/test-server.ts';
 

@@ -180,13 +180,18 @@ export async function passPage(
 }
 
 /** kBr, encrypted to the app: what the sign-in page does, with kB. */
-async function sealAppKey(server: TestServer, account: Account, clientId: string, jwk: string) {
+export async function sealAppKey(
+  server: TestServer,
+  account: Account,
+  clientId: string,
+  jwk: string,
+): Promise<string> {
   const to = JSON.parse(fromUtf8(fromBase64Url(jwk))) as Parameters<typeof sealScopedKeys>[0];
   return sealScopedKeys(to, await keysFor(server, account, clientId));
 }
 
 /** The keys of an app, by scope, as they go to it. */
-export async function keysFor(server: TestServer, account: Account, clientId: string) {
+async function keysFor(server: TestServer, account: Account, clientId: string) {
   const answer = await server
     .request()
     .post('/auth/v1/account/scoped-key-data')

@@ -8,23 +8,27 @@ export interface Ran {
 }
 
 /**
- * Runs a built program as somebody does without a terminal. Nothing of this process's environment
- * reaches it but the path.
+ * Runs a program as somebody does without a terminal. Nothing of this process's environment reaches it but
+ * the path.
  *
- * @param program - below dist/
+ * @param onStderr - called with all that it said on standard error, whenever it says more
  */
-export function runBuilt(
+export function runProgram(
   program: string,
   parameters: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  onStderr: (said: string) => void = () => undefined,
 ): Promise<Ran> {
-  const child = spawn(process.execPath, [`dist/${program}`, ...parameters], {
+  const child = spawn(process.execPath, [program, ...parameters], {
     env: { PATH: process.env.PATH, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const ran: Ran = { code: null, stdout: '', stderr: '' };
   child.stdout.on('data', (chunk: Buffer) => (ran.stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (ran.stderr += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => {
+    ran.stderr += chunk.toString();
+    onStderr(ran.stderr);
+  });
   return new Promise((done, failed) => {
     child.once('error', failed);
     child.once('close', (code) => {
@@ -32,6 +36,12 @@ export function runBuilt(
     });
   });
 }
+
+/** As `runProgram`. @param program - below dist/ */
+export const runBuilt = (
+  program: string,
+  ...rest: [parameters: readonly string[], environment?: Readonly<Record<string, string>>]
+): Promise<Ran> => runProgram(`dist/${program}`, ...rest);
 
 /** The command line, with a home folder of its own. */
 export class CommandLine {

@@ -1,9 +1,6 @@
-import { fromBase64Url, fromUtf8, sealScopedKeys } from '#lib/crypto';
-import { DeviceAuthorization, DeviceDetails } from '#lib/protocol';
-import { type Account, askToken, keysFor } from './account.ts';
+import { DEVICE_GRANT, DeviceAuthorization, DeviceDetails } from '#lib/protocol';
+import { type Account, askToken, sealAppKey } from './account.ts';
 import type { TestServer } from './test-server.ts';
-
-export const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 /** What a device asks at its endpoint. */
 export const askDevice = (
@@ -54,15 +51,19 @@ export async function answerDevice(
   const { body } = await devicePage(server, 'details', asked, { authorization }).expect(200);
   const details = DeviceDetails.parse(body);
   const { client, keys_jwk: jwk } = details;
-  const keys =
-    jwk === undefined
-      ? {}
-      : {
-          keys_jwe: await sealScopedKeys(
-            JSON.parse(fromUtf8(fromBase64Url(jwk))) as Parameters<typeof sealScopedKeys>[0],
-            await keysFor(server, account, client.client_id),
-          ),
-        };
+  const keys = jwk !== undefined && {
+    keys_jwe: await sealAppKey(server, account, client.client_id, jwk),
+  };
   const answer = { user_code: details.user_code, uid: details.uid, consent, ...keys };
   return devicePage(server, 'finish', answer, { authorization });
+}
+
+/** For who hears what a program says that wants to be let in: answers it, once, as somebody in a browser. */
+export function lettingIn(server: TestServer, account: Account, consent = true) {
+  let answered: Promise<unknown> | undefined;
+  return (said: string): void => {
+    const [userCode] = /[A-Z]{4}-[A-Z]{4}/.exec(said) ?? [];
+    if (userCode === undefined) return;
+    answered ??= answerDevice(server, { account, userCode, consent }).then();
+  };
 }

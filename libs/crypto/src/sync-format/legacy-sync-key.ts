@@ -5,6 +5,7 @@
  * @see sync.md §6.3.1
  * @module
  */
+import { fromBase32, toBase32 } from '../base32.ts';
 import { expectLength, forWebCrypto } from '../checks.ts';
 import { concat, utf8 } from '../encoding.ts';
 import { hmacSha256 } from '../hmac.ts';
@@ -38,42 +39,14 @@ export function deriveLegacySyncKeyBundle(syncKey: Uint8Array, username: string)
 }
 
 /** Spells bytes in the base32 that people can read aloud, without padding. */
-export function toFriendlyBase32(bytes: Uint8Array): string {
-  let text = '';
-  let pending = 0;
-  let bits = 0;
-  for (const byte of bytes) {
-    pending = ((pending << 8) | byte) & 0xfff;
-    for (bits += 8; bits >= 5; bits -= 5) text += ALPHABET[(pending >> (bits - 5)) & 31] ?? '';
-  }
-  return bits > 0 ? text + (ALPHABET[(pending << (5 - bits)) & 31] ?? '') : text;
-}
+export const toFriendlyBase32 = (bytes: Uint8Array): string => toBase32(bytes, ALPHABET);
 
 /**
  * Reads friendly base32.
  *
  * @throws RangeError on another character, an impossible length, or unused bits that are not zero
  */
-export function fromFriendlyBase32(text: string): Uint8Array {
-  const bytes = new Uint8Array(Math.floor((text.length * 5) / 8));
-  let pending = 0;
-  let bits = 0;
-  let length = 0;
-  for (const character of text) {
-    const value = ALPHABET.indexOf(character);
-    if (value < 0) throw new RangeError('Text holds a character outside its alphabet.');
-    pending = ((pending << 5) | value) & 0xfff;
-    bits += 5;
-    if (bits >= 8) {
-      bits -= 8;
-      bytes[length++] = (pending >> bits) & 255;
-    }
-  }
-  if (bits >= 5 || (pending & ((1 << bits) - 1)) !== 0) {
-    throw new RangeError('Base32 text is not canonical.');
-  }
-  return bytes;
-}
+export const fromFriendlyBase32 = (text: string): Uint8Array => fromBase32(text, ALPHABET);
 
 /** Spells a Sync Key as it is shown: `a-bbbbc-cccdd-ddeee-effff-ggggh`. */
 export function formatSyncKey(syncKey: Uint8Array): string {
