@@ -16,6 +16,7 @@ import { Config } from '../../apps/server/src/platform/config.ts';
 import { CommandLine } from '../support/built-program.ts';
 import { LaunchedServer } from '../support/launched-server.ts';
 import { freePort } from '../support/test-server.ts';
+import { until } from '../support/until.ts';
 
 const testDatabase = process.env.TEST_DATABASE_URL ?? '';
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-boot-'));
@@ -206,6 +207,32 @@ describe('The embedded default', () => {
     expect(() => statSync(join(data, 'server.lock'))).toThrow('ENOENT');
     const logged = readFileSync(join(data, 'logs/server.log'), 'utf8').trim().split('\n');
     expect(JSON.parse(logged.at(-1) ?? '')).toMatchObject({ level: 'log', event: 'stopping' });
+  });
+
+  it('prints its log and nothing beside it, also when it has told an app of a sign-out', async () => {
+    const data = dataDir();
+    const server = LaunchedServer.start({ PORT: await port(), DATA_DIR: data });
+    await server.event('listening');
+    const database = databaseOf(data);
+    await query(
+      database,
+      `INSERT INTO oauth_client (id, metadata) VALUES ('told', '{
+         "client_id": "told", "client_name": "Told", "redirect_uris": ["https://app.example/"],
+         "token_endpoint_auth_method": "none", "grant_types": ["authorization_code"],
+         "response_types": ["code"], "backchannel_logout_uri": "https://127.0.0.1:1/"}')`,
+    );
+    await query(
+      database,
+      `INSERT INTO logout_notice (client_id, sub, created_at, next_try_at)
+       VALUES ('told', repeat('0', 32), now(), now())`,
+    );
+    await until(async () => {
+      const [notice] = await query<{ tries: number }>(database, `SELECT tries FROM logout_notice`);
+      return notice?.tries === 1;
+    });
+    expect(await server.stop()).toBe(0);
+    expect(server.stderr).toBe('');
+    expect(server.events().at(-1)).toMatchObject({ event: 'stopping' });
   });
 
   it('warns who lets others in and names an address of this machine alone', async () => {
