@@ -1,4 +1,6 @@
 import type { EncryptionPublicJwk, IdentityJwk, KeyWithId } from '#lib/crypto';
+import type { z } from 'zod';
+import type { Ask } from './http.ts';
 import type { Server } from './server.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -9,6 +11,15 @@ export interface KeyHolder {
   readonly clientId: string;
   readonly kBr: KeyWithId;
   readonly tokens: Pick<Tokens, 'bearing'>;
+}
+
+/** Asks the Key Service for them, with their token. */
+export function askKeyService<T extends z.ZodType>(
+  { tokens, server }: KeyHolder,
+  ask: Ask,
+  schema: T,
+): Promise<{ data: z.infer<T>; headers: Headers }> {
+  return tokens.bearing('keys', ask, (signed) => server.http.answer(signed, schema));
 }
 
 /** Somebody else, as far as their key list proves. */

@@ -7,7 +7,6 @@ import {
   deriveIdentity,
 } from '#lib/crypto';
 import { Discovered, type Found, KeyEvents, KEYS_LIMITS, PublicKeys } from '#lib/protocol';
-import type { z } from 'zod';
 import { isSameAddress } from './address.ts';
 import { ClientError, IntegrityError } from './client-error.ts';
 import type { Ask } from './http.ts';
@@ -19,7 +18,7 @@ import {
   publicKeyOf,
   usableKeys,
 } from './key-list.ts';
-import type { Contact, KeyHolder } from './contact.ts';
+import { askKeyService, type Contact, type KeyHolder } from './contact.ts';
 import { afterReset, followPin, isChecked } from './pin-rules.ts';
 import { isSamePin, type Pin, type PinKey, type PinStore } from './pin-store.ts';
 
@@ -88,7 +87,7 @@ export class Contacts {
     const headers = known && { 'if-none-match': known.etag };
     const ask: Ask = { url: `/keys/v1/users/${uid}`, ...(headers && { headers }) };
     try {
-      const { data, headers: answered } = await this.#answer(ask, PublicKeys);
+      const { data, headers: answered } = await askKeyService(this.#app, ask, PublicKeys);
       return await this.#contact(uid, data, answered.get('etag') ?? '');
     } catch (error) {
       if (!(error instanceof ClientError)) throw error;
@@ -108,7 +107,7 @@ export class Contacts {
     for (let i = 0; i < uids.length; i += KEYS_LIMITS.lookups) {
       const some = uids.slice(i, i + KEYS_LIMITS.lookups);
       const ask: Ask = { method: 'POST', url: '/keys/v1/lookups', json: { uids: some } };
-      const { data } = await this.#answer(ask, Discovered);
+      const { data } = await askKeyService(this.#app, ask, Discovered);
       for (const [j, uid] of some.entries()) {
         try {
           const contact = await this.#found(uid, data.results[j]);
@@ -151,7 +150,7 @@ export class Contacts {
 
   async #discover(emails: readonly string[]): Promise<Map<string, ListAnswer & { uid: string }>> {
     const ask: Ask = { method: 'POST', url: '/keys/v1/discoveries', json: { emails } };
-    const { data } = await this.#answer(ask, Discovered);
+    const { data } = await askKeyService(this.#app, ask, Discovered);
     const found = new Map<string, ListAnswer & { uid: string }>();
     for (const [i, email] of emails.entries()) {
       const { uid, skl, revocations } = data.results[i] ?? {};
@@ -179,7 +178,7 @@ export class Contacts {
   async changes(uids: readonly string[], since?: string): Promise<Watched> {
     const json = { uids, ...(since !== undefined && { since }) };
     const ask: Ask = { method: 'POST', url: '/keys/v1/events', json };
-    const { data } = await this.#answer(ask, KeyEvents);
+    const { data } = await askKeyService(this.#app, ask, KeyEvents);
     const concerned = uids.filter((uid) => data.events.some((event) => event.uid === uid));
     const { contacts, refused } = await this.lookUpAll(concerned);
     return { changed: contacts, refused, cursor: data.cursor };
@@ -222,7 +221,7 @@ export class Contacts {
    * @returns the contact, not checked
    */
   async accept(uid: string): Promise<Contact> {
-    const { data } = await this.#answer({ url: `/keys/v1/users/${uid}` }, PublicKeys);
+    const { data } = await askKeyService(this.#app, { url: `/keys/v1/users/${uid}` }, PublicKeys);
     const place = this.#place(uid);
     const checked = await openKeyList(data, place, { now: this.#now });
     await this.#pins.update(place, (pin) => {
@@ -353,11 +352,6 @@ export class Contacts {
 
   get #now(): number {
     return this.#app.server.seconds();
-  }
-
-  #answer<T extends z.ZodType>(ask: Ask, schema: T) {
-    const { tokens, server } = this.#app;
-    return tokens.bearing('keys', ask, (signed) => server.http.answer(signed, schema));
   }
 }
 

@@ -1,7 +1,7 @@
 import { KeyHistory, type KeyList, KeySuccessionFault, checkSuccession } from '#lib/protocol';
 import { ClientError, IntegrityError } from './client-error.ts';
 import { type CheckedList, openKeyList, textHash } from './key-list.ts';
-import type { KeyHolder } from './contact.ts';
+import { askKeyService, type KeyHolder } from './contact.ts';
 import type { OwnPlace } from './own-keys.ts';
 
 /** One list of one's own. */
@@ -23,7 +23,7 @@ export interface HistoryEntry {
  * @throws IntegrityError `KEY_LIST_INVALID`, `KEY_LIST_FORKED`, `WRAP_MISMATCH`
  */
 export async function readHistory(
-  { tokens, server }: KeyHolder,
+  holder: KeyHolder,
   place: OwnPlace,
   current: CheckedList,
 ): Promise<HistoryEntry[]> {
@@ -31,9 +31,7 @@ export async function readHistory(
   let last: CheckedList | undefined;
   for (let after = 0; ;) {
     const ask = { url: '/keys/v1/me/history', query: { after } };
-    const { lists, next } = await tokens.bearing('keys', ask, (signed) =>
-      server.http.json(signed, KeyHistory),
-    );
+    const { lists, next } = (await askKeyService(holder, ask, KeyHistory)).data;
     for (const { skl, wrapped, at } of lists) {
       const checked = await openKeyList({ skl }, place, {});
       if (checked.list.ver > current.list.ver) throw forked(PAST_THE_END);

@@ -17,7 +17,7 @@ import {
 } from '#lib/protocol';
 import { IntegrityError } from './client-error.ts';
 import type { Publisher } from './key-draft.ts';
-import type { Contact, KeyHolder } from './contact.ts';
+import { askKeyService, type Contact, type KeyHolder } from './contact.ts';
 
 /** A package that was published, and its private half, which the caller keeps until somebody has used it. */
 export interface OwnPackage {
@@ -32,7 +32,7 @@ export interface OwnPackage {
  * @throws ClientError when more wait than the server keeps
  */
 export async function publishPackages(
-  { tokens, server }: KeyHolder,
+  holder: KeyHolder,
   { place, identity, now }: Publisher,
   { count, isLast = false }: { count: number; isLast?: boolean },
 ): Promise<OwnPackage[]> {
@@ -50,7 +50,7 @@ export async function publishPackages(
     own.push({ id, privateJwk });
   }
   const ask = { method: 'POST', url: '/keys/v1/packages', json: { packages } } as const;
-  await tokens.bearing('keys', ask, (signed) => server.http.json(signed, PackagesNow));
+  await askKeyService(holder, ask, PackagesNow);
   return own;
 }
 
@@ -61,13 +61,12 @@ export async function publishPackages(
  * @throws IntegrityError `PACKAGE_FORGED`
  */
 export async function claimPackage(
-  { tokens, server, clientId }: KeyHolder,
+  holder: KeyHolder,
   { uid, identity }: Contact,
 ): Promise<EncryptionPublicJwk | undefined> {
+  const { server, clientId } = holder;
   const ask = { method: 'POST', url: '/keys/v1/packages/claims', json: { uid } } as const;
-  const answer = await tokens.bearing('keys', ask, (signed) =>
-    server.http.json(signed, ClaimedPackage),
-  );
+  const { data: answer } = await askKeyService(holder, ask, ClaimedPackage);
   if (answer.package === undefined) return undefined;
   const forged = (why: string, cause?: unknown) =>
     new IntegrityError('PACKAGE_FORGED', `The key package of ${uid} ${why}.`, { cause });

@@ -8,10 +8,9 @@ import {
   writeRevocation,
 } from '#lib/crypto';
 import { KEY_SETTINGS_TYPE, type KeySettingsNow, OwnKeys, type PublishKeys } from '#lib/protocol';
-import type { z } from 'zod';
 import { type Audit, auditKeys } from './key-audit.ts';
-import { ClientError, IntegrityError } from './client-error.ts';
-import type { Contact, KeyHolder } from './contact.ts';
+import { ClientError, IntegrityError, isOvertaken } from './client-error.ts';
+import { askKeyService, type Contact, type KeyHolder } from './contact.ts';
 import { Contacts, type Watched } from './contacts.ts';
 import type { Ask } from './http.ts';
 import {
@@ -277,7 +276,7 @@ export class Keys {
         await this.#put(next, { 'if-match': current.etag }, { isRace: false });
         return await this.refresh();
       } catch (error) {
-        if (!isPrecondition(error) || tries === TRIES) throw error;
+        if (!isOvertaken(error) || tries === TRIES) throw error;
       }
     }
   }
@@ -353,7 +352,7 @@ export class Keys {
   async #fetch(): Promise<{ answer: OwnKeys; etag: string }> {
     const pin = await this.#pins.get(this.#place);
     try {
-      const { data, headers } = await this.#answer({ url: ME }, OwnKeys);
+      const { data, headers } = await askKeyService(this.#app, { url: ME }, OwnKeys);
       return { answer: data, etag: headers.get('etag') ?? '' };
     } catch (cause) {
       if (!pin || !(cause instanceof ClientError) || cause.status !== 404) throw cause;
@@ -371,17 +370,12 @@ export class Keys {
     try {
       await this.#run({ method: 'PUT', url: ME, json, headers });
     } catch (error) {
-      if (!isRace || !isPrecondition(error)) throw error;
+      if (!isRace || !isOvertaken(error)) throw error;
     }
   }
 
   #run(ask: Ask) {
     return this.#app.tokens.bearing('keys', ask, (signed) => this.#app.server.http.run(signed));
-  }
-
-  #answer<T extends z.ZodType>(ask: Ask, schema: T) {
-    const { tokens, server } = this.#app;
-    return tokens.bearing('keys', ask, (signed) => server.http.answer(signed, schema));
   }
 }
 
@@ -392,6 +386,3 @@ interface OwnState {
   etag: string;
   discoverable: KeySettingsNow['discoverable'];
 }
-
-const isPrecondition = (error: unknown): boolean =>
-  error instanceof ClientError && error.status === 412;

@@ -1,9 +1,9 @@
 import { Command } from 'commander';
-import { renderUnicodeCompact } from 'uqr';
 import type { DevicePrompt } from '#lib/client';
 import { Device, meet } from '../device.ts';
 import { type Common, withExamples, tell } from '../options.ts';
 import { printable, printableJson } from '../printable.ts';
+import { qrLines } from '../qr-lines.ts';
 import { Refused } from '../refused.ts';
 import { CODE_HELP, signInByPassword, type SignInSource } from '../sign-in-by-password.ts';
 
@@ -56,7 +56,7 @@ async function finish(options: Options, { app, email, keys }: Device): Promise<v
 function show({ json }: Common, prompt: DevicePrompt): void {
   const { userCode, verificationUri, verificationUriComplete: url, expiresAt } = prompt;
   const lines = [
-    ...(process.stderr.isTTY ? [renderUnicodeCompact(url)] : []),
+    ...(process.stderr.isTTY ? qrLines(url) : []),
     `Open ${printable(url)}`,
     `or ${printable(verificationUri)} and type the code. It is ${printable(userCode)} there, too.`,
   ];
