@@ -53,6 +53,7 @@ describeWeb('The pages for developers', () => {
     await ada.inspects('apps-none');
     await ada.page.click('a:text("Register an app")');
     await ada.sees('new-app');
+    expect(await ada.page.innerText('label[for="app-scope-storage"]')).toMatch(/– storage$/);
     await ada.page.check('#app-secret');
     await ada.page.click('summary');
     await ada.inspects('app-new');

@@ -242,6 +242,8 @@ describeWeb('Pairing, in the pages', () => {
   it('say how a code is shown, in a Firefox that is signed in, one that is not, and elsewhere', async () => {
     const stranger = await Visitor.at(server, browser);
     await stranger.open('/pair');
+    await stranger.sees('pair-loading');
+    expect(await stranger.page.innerText('[role="status"]')).toContain('One moment');
     await stranger.sees('pair');
     expect(await stranger.page.locator('#show-code').count()).toBe(0);
     await stranger.inspects('pair-elsewhere');

@@ -129,6 +129,9 @@ describeWeb('The pages of an account', () => {
     const wrong = `${recoveryKey.slice(0, -1)}${recoveryKey.endsWith('0') ? '1' : '0'}`;
     await ada.submits({ 'recovery-key': wrong, 'new-password': passwords[2] }, '#set-password');
     expect(await ada.reads('.problem')).toMatch(/not the recovery key/);
+    await ada.page.check('#without-key');
+    await ada.page.waitForSelector('.problem', { state: 'detached' });
+    await ada.page.uncheck('#without-key');
     await ada.submits({ 'recovery-key': recoveryKey.toLowerCase() }, '#set-password');
     await ada.sees('settings');
     expect((await keysByV1(server, email, passwords[2])).kB).toEqual(kB);

@@ -80,7 +80,7 @@ export function AppForm(props: {
           <Check
             key={scope}
             id={`app-scope-${scope}`}
-            label={strings.scopes[scope] ?? scope}
+            label={words.scope(strings.scopes[scope] ?? '', scope)}
             checked={typed.scopes.includes(scope)}
             onChecked={(checked) => {
               const others = typed.scopes.filter((one) => one !== scope);

@@ -187,7 +187,10 @@ function SetPassword({ reset }: { reset: Reset }) {
               id="without-key"
               label={words.withoutKey}
               checked={withoutKey.value}
-              onChecked={(checked) => (withoutKey.value = checked)}
+              onChecked={(checked) => {
+                withoutKey.value = checked;
+                attempt.refuse(undefined); // what was said of the key
+              }}
             />
           </>
         )}

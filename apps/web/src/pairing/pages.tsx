@@ -25,7 +25,13 @@ function ShowCode() {
   const words = strings.pairing.pair;
   const status = useLoaded(() => firefoxStatus(new URLSearchParams()));
   const firefox = status.value;
-  if (!firefox && status.problem === undefined) return <main data-page="pair-loading" />;
+  if (!firefox && status.problem === undefined) {
+    return (
+      <Page name="pair-loading" title={words.title}>
+        <p role="status">{words.loading}</p>
+      </Page>
+    );
+  }
   const canShow = firefox?.signedInUser && firefox.capabilities.pairing;
   return (
     <Page name="pair" title={words.title}>

@@ -21,6 +21,8 @@ export const apps = {
     addresses: 'Addresses people come back to',
     addressesHint:
       'One on each line, exactly as the app sends it. For a web site https://; for an installed app http://127.0.0.1/… or a scheme such as org.example.notes:/callback.',
+    /** @param scope - as the app writes it in its requests */
+    scope: (can: string, scope: string) => `${can} – ${scope}`,
     scopes: 'What it may ask people for, in the words that they see',
     ways: 'How it works',
     device: 'It also signs in on a device without a keyboard, by a code',

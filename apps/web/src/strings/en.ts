@@ -37,7 +37,6 @@ const errors: Readonly<Record<string, string>> = {
   'errno-201': 'The server cannot do this now. Try again in a moment, or tell whoever runs it.',
   'errno-202':
     'This server takes no new account of this address without an invitation. If you have one, enter its code.',
-  'too-many-requests': 'That was too often. Try again later, tomorrow at the latest.',
   unknown_user_code: 'No device shows this code, or it is too old. Look at the device once more.',
   login_required: 'The password must be given once more. Begin again in the app.',
   network: 'The server cannot be reached.',

@@ -2,6 +2,7 @@
 export const pairing = {
   pair: {
     title: 'Connect another device',
+    loading: 'One moment. This page asks whether the browser is a Firefox …',
     intro:
       'A telephone, or a Firefox on another computer, gets in by a code that this Firefox shows. You do not type your password there.',
     steps: [
