@@ -162,7 +162,9 @@ export class AppsService implements OnModuleInit {
   async rotateSecret(keeper: Keeper, id: string, now: boolean): Promise<AppWithSecret> {
     return this.db.transaction(async (tx) => {
       const { secrets } = await this.lock(tx, keeper, id);
-      if (!secrets) throw new Failure('conflict', 'This app has no secret.');
+      if (!secrets) {
+        throw new Failure('conflict', 'This app has no secret: a change gives it one.');
+      }
       const { secret, stored } = makeClientSecret();
       const until = this.clock.seconds() + OLD_SECRET_SECONDS;
       const before = now ? [] : secrets.slice(0, 1).map((one) => ({ ...one, expires_at: until }));
