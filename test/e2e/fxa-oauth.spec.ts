@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import type { Response } from 'supertest';
 import { deriveOldSyncKey, deriveScopedKey, fromHex } from '#lib/crypto';
 import { NEW_SESSION, OLD_SYNC, StorageToken, THUNDERBIRD_SYNC } from '#lib/protocol';
 import { OAuthProfile1764000000015 } from '../../apps/server/src/migrations/1764000000015-oauth-profile.ts';
@@ -459,28 +460,52 @@ describe('a code is not given', () => {
   });
 });
 
-it('asks whoever ends a token to come again, when the end of its session is in the way', async () => {
-  const { authorization, uid } = await anAccount();
-  const { refresh_token } = await phone(undefined, authorization);
-  const change = server.db.createQueryRunner();
-  await change.startTransaction();
-  await change.query(`SET LOCAL deadlock_timeout = '20s'`);
-  await change.query(`SELECT 1 FROM session WHERE uid = $1 FOR UPDATE`, [uid]);
-  const answer = destroy({ refresh_token }).then((found) => found);
-  await until(async () => {
-    const waiting = await server.db.query<unknown[]>(
-      `SELECT 1 FROM pg_stat_activity
-        WHERE wait_event_type = 'Lock' AND query ~ 'DELETE FROM session USING gone'`,
-    );
-    return waiting.length > 0;
+describe('when the end of a session and that of a token are in the way of each other', () => {
+  const SESSION = `SELECT 1 FROM session WHERE uid = $1 FOR UPDATE`;
+  const GRANT = `SELECT 1 FROM oidc WHERE payload ->> 'accountId' = $1 FOR UPDATE`;
+
+  /** Has a request wait for what is held first, and then waits for it in turn: the request is undone. */
+  async function meeting(
+    uid: string,
+    [first, second]: readonly [string, string],
+    { start, query }: { start: () => PromiseLike<Response>; query: string },
+  ): Promise<Response> {
+    const change = server.db.createQueryRunner();
+    await change.startTransaction();
+    await change.query(`SET LOCAL deadlock_timeout = '20s'`);
+    await change.query(first, [uid]);
+    const answer = Promise.resolve(start());
+    await until(async () => {
+      const waiting = await server.db.query<unknown[]>(
+        `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ $1`,
+        [query],
+      );
+      return waiting.length > 0;
+    });
+    await change.query(second, [uid]);
+    await change.rollbackTransaction();
+    await change.release();
+    return answer;
+  }
+
+  it('ends the token all the same', async () => {
+    const { authorization, uid } = await anAccount();
+    const { refresh_token } = await phone(undefined, authorization);
+    const start = () => destroy({ refresh_token });
+    const query = 'DELETE FROM session USING gone';
+    expect((await meeting(uid, [SESSION, GRANT], { start, query })).status).toBe(200);
+    await refresh(refresh_token).expect(401);
   });
-  await change.query(`DELETE FROM oidc WHERE payload ->> 'accountId' = $1`, [uid]);
-  await change.rollbackTransaction();
-  await change.release();
-  const { status, headers } = await answer;
-  expect([status, headers['retry-after']]).toEqual([503, '1']);
-  await destroy({ refresh_token }).expect(200, {});
-  await refresh(refresh_token).expect(401);
+
+  it('asks whoever signs out to come again', async () => {
+    const { authorization, uid } = await anAccount();
+    const { session_token: own } = await phone(undefined, authorization);
+    const start = () => post(server, 'session/destroy', {}, bearerOf(own));
+    const query = '^DELETE FROM session WHERE id';
+    const { status, headers } = await meeting(uid, [GRANT, SESSION], { start, query });
+    expect([status, headers['retry-after']]).toEqual([503, '1']);
+    await start().expect(200);
+  });
 });
 
 describe('a code is worth nothing', () => {
