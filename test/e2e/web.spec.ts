@@ -42,6 +42,8 @@ describeWeb('The pages of an account', () => {
     await ada.submits({ email: email.toUpperCase(), password: passwords[0] }, '#signup');
     await ada.sees('confirm');
     await ada.inspects('confirm');
+    await ada.submits({ code: '12345' }, '#confirm');
+    expect(await ada.reads('.problem')).toMatch(/does not fit/);
     await ada.submits({ code: '0'.repeat(32) }, '#confirm');
     expect(await ada.reads('.problem')).toMatch(/does not fit/);
     const rows = await server.db.query('SELECT uid, email FROM account');
@@ -135,6 +137,16 @@ describeWeb('The pages of an account', () => {
     await ada.submits({ 'recovery-key': recoveryKey.toLowerCase() }, '#set-password');
     await ada.sees('settings');
     expect((await keysByV1(server, email, passwords[2])).kB).toEqual(kB);
+  });
+
+  it('take the address along from the sign-in to who has forgotten the password', async () => {
+    const forgetful = await Visitor.at(server, browser);
+    await forgetful.open('/');
+    await forgetful.page.fill('#email', email);
+    await forgetful.page.click('a[href^="/reset_password"]');
+    await forgetful.sees('reset');
+    expect(await forgetful.page.inputValue('#email')).toBe(email);
+    await forgetful.context.close();
   });
 
   it('give the data up without a recovery key, after they said so', async () => {

@@ -1,5 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
+import { isErrno } from '../account/server.ts';
 import { confirmAddress, emailStatus, mailAgain, type Opened } from '../account/sign-in.ts';
 import { strings } from '../strings/strings.ts';
 import { Field, Form, Note, Page, Problem } from '../ui/parts.tsx';
@@ -19,7 +20,9 @@ export function Confirm(props: { account: Opened; onConfirmed: () => Promise<voi
   const { account } = props;
   const code = useSignal('');
   const note = useSignal<string | undefined>(undefined);
-  const attempt = useAttempt();
+  const attempt = useAttempt((error) =>
+    isErrno(error, 107) ? strings.errors['errno-105'] : undefined,
+  );
 
   const goOn = () => {
     attempt.run(props.onConfirmed);

@@ -1,4 +1,4 @@
-import { useSignal } from '@preact/signals';
+import { signal, useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { gateOfSession } from '../account/factors.ts';
 import { isErrno } from '../account/server.ts';
@@ -14,6 +14,9 @@ import { SecondStep } from './second-step.tsx';
 
 /** How somebody came in. */
 export type Entry = 'signin' | 'signup';
+
+/** What was last typed as an address, for the page of who has forgotten the password. */
+export const typedAddress = signal(arrivedWith.get('email') ?? '');
 
 const ADDRESS = /^[^\s@]+@[^\s@]+$/;
 
@@ -123,7 +126,7 @@ export function Enter(props: {
           label={strings.fields.email}
           kind="email"
           value={email.value}
-          onValue={(value) => (email.value = value)}
+          onValue={(value) => (email.value = typedAddress.value = value)}
           autocomplete="username"
           readOnly={props.isFixed === true}
           autofocus={email.peek() === ''}

@@ -17,12 +17,13 @@ import { strings } from '../strings/strings.ts';
 import { useAttempt } from '../ui/attempt.ts';
 import { Check, Field, Form, Link, Note, Page, Problem } from '../ui/parts.tsx';
 import { arrivedWith, goTo, here } from '../ui/route.ts';
+import { typedAddress } from './enter.tsx';
 import { NewPassword, newPasswordProblem } from './new-password.tsx';
 import { SecondStep } from './second-step.tsx';
 
 /** `/reset_password`: by a mailed code to another password, with the data if there is a recovery key. */
 export function ResetPassword() {
-  const email = useSignal(arrivedWith.get('email') ?? '');
+  const email = useSignal(typedAddress.peek());
   const isAsked = useSignal(false);
   const leave = useSignal<Leave | undefined>(undefined);
   const reset = useSignal<Reset | undefined>(undefined);
