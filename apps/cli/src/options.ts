@@ -67,6 +67,10 @@ export function reasonsOf(refused: readonly RefusedRecord[]) {
   return refused.map(({ id, error }) => ({ id, code: error.code, reason: error.message }));
 }
 
+/** What is said of addresses at which nobody is found. */
+export const nobodyAt = (emails: readonly string[]): Refused =>
+  new Refused(`Nobody uses this app at ${emails.join(', ')}.`);
+
 /** The people at these addresses. @throws Refused when one cannot be found */
 export async function peopleAt(
   device: { keys: Keys },
@@ -74,7 +78,7 @@ export async function peopleAt(
 ): Promise<Contact[]> {
   const found = await device.keys.discover(emails);
   const missing = emails.filter((email) => !found.has(email));
-  if (missing.length > 0) throw new Refused(`Nobody uses this app at ${missing.join(', ')}.`);
+  if (missing.length > 0) throw nobodyAt(missing);
   for (const [email, contact] of found) {
     if (contact.isNew) {
       process.stderr.write(`${printable(email)}: first contact, identity remembered\n`);

@@ -4,7 +4,7 @@ import type { AuditCheck } from '#lib/client';
 import { isWholeSafety } from '#lib/crypto';
 import { Device } from '../device.ts';
 import { NEXT } from '../next-step.ts';
-import { type Common, tell, withExamples } from '../options.ts';
+import { type Common, nobodyAt, tell, withExamples } from '../options.ts';
 import { qrLines } from '../qr-lines.ts';
 import { Refused } from '../refused.ts';
 
@@ -24,7 +24,7 @@ export const find = withExamples(
   const lines = people.map(({ email, uid, key }) => `${email}  ${uid}  ${key}`);
   if (lines.length > 0 || options.json === true) tell(options, people, lines);
   const missing = addresses.filter((email) => !found.has(email));
-  if (missing.length > 0) throw new Refused(`Nobody uses this app at ${missing.join(', ')}.`);
+  if (missing.length > 0) throw nobodyAt(missing);
 });
 
 const UID = /^[0-9a-f]{32}$/;
@@ -39,7 +39,7 @@ async function uidOf({ keys }: Device, who: string, accepts: boolean): Promise<s
   const contact = accepts
     ? await keys.contacts.acceptAt(who)
     : (await keys.discover([who])).get(who);
-  if (!contact) throw new Refused(`Nobody uses this app at ${who}.`);
+  if (!contact) throw nobodyAt([who]);
   return contact.uid;
 }
 

@@ -82,6 +82,7 @@ export function People({ desk, onCompare }: { desk: Desk; onCompare: (who: Met) 
           id="accept"
           type="button"
           class="danger"
+          aria-disabled={attempt.busy}
           onClick={() => {
             attempt.run(async () => {
               const address = other.value ?? '';

@@ -51,6 +51,7 @@ export function SafetyPage(props: { desk: Desk; met: Met; isHidden: boolean; onB
           id="accept"
           type="button"
           class="danger"
+          aria-disabled={attempt.busy}
           onClick={() => {
             attempt.run(async () => {
               await contacts.accept(met.uid);
