@@ -86,6 +86,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** Of a call that was not answered: whether it is sure that nobody got it. */
+const whyNone = ({ code }: { code?: string }) =>
+  code === 'ECONNREFUSED' ? ('nobody listens' as const) : undefined;
+
 /** Writes in a loop, as a client that does what it is answered, and remembers what was acknowledged. */
 class Writer {
   readonly records = new Map<string, { modified: number; payload: string }>();
@@ -130,12 +134,15 @@ class Writer {
     for (let i = 0; !this.isOver; i++) {
       const id = `r${i % 50}`;
       const payload = `${i} ${'x'.repeat(100)}`;
-      const answer = await client.put(`/storage/c/${id}`, { payload }).catch(() => undefined);
-      if (answer?.status === 200) this.records.set(id, { modified: Number(answer.text), payload });
-      // Whether it was written nobody knows.
-      else if (!answer) this.records.delete(id);
-      else if (answer.status === 401) client = await this.connect();
-      else if (answer.status !== 503) throw new Error(`${answer.status} ${answer.text}`);
+      const answer = await client.put(`/storage/c/${id}`, { payload }).catch(whyNone);
+      if (answer === undefined) {
+        this.records.delete(id); // whether it was written nobody knows
+      } else if (answer !== 'nobody listens') {
+        const { status, text } = answer;
+        if (status === 200) this.records.set(id, { modified: Number(text), payload });
+        else if (status === 401) client = await this.connect();
+        else if (status !== 503) throw new Error(`${status} ${text}`);
+      }
       await pause(5);
     }
   }
