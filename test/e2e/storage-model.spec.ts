@@ -317,7 +317,7 @@ async function legacyStep(user: LegacyClient, store: Store, step: LegacyStep): P
     if (isRefused) return;
     if (modified !== undefined) collection.modified = gone.text;
     for (const [id, stored] of [...records]) {
-      // a record asked for by its name goes even when its time is over, as in the reference server
+      // a record that is named goes even when its time is over: nobody sees it any more
       const isMeant =
         'id' in step
           ? id === step.id
