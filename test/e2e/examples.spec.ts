@@ -195,17 +195,24 @@ describeWeb('examples/web-page', () => {
     site.close();
   });
 
-  it('signs in, keeps a note, stays signed in in two tabs that burn no token, and signs out', async () => {
-    const bob = await signUp(server);
+  /** Somebody who signed in and let the page in. */
+  const letIn = async ({ email, password }: Account): Promise<Visitor> => {
     const visitor = await Visitor.at(server, browser);
-    const { page, context } = visitor;
+    const { page } = visitor;
     await page.goto(address);
     await page.click('#sign-in');
     await visitor.sees('enter');
-    await visitor.submits({ email: bob.email, password: bob.password }, '#signin');
+    await visitor.submits({ email, password }, '#signin');
     await visitor.sees('consent');
     await page.click('#allow');
     await page.waitForSelector('#add:not([hidden])');
+    return visitor;
+  };
+
+  it('signs in, keeps a note, stays signed in in two tabs that burn no token, and signs out', async () => {
+    const bob = await signUp(server);
+    const visitor = await letIn(bob);
+    const { page, context } = visitor;
     expect(page.url()).toBe(address); // no code stays in the address
     expect(await page.innerText('#who')).toBe(`Signed in as ${bob.email}`);
     await visitor.submits({ text: 'buy milk' }, '#add button');
@@ -243,15 +250,8 @@ describeWeb('examples/web-page', () => {
 
   it('begins anew when the sign-in was ended elsewhere, and says what went wrong', async () => {
     const carol = await signUp(server);
-    const visitor = await Visitor.at(server, browser);
+    const visitor = await letIn(carol);
     const { page, context } = visitor;
-    await page.goto(address);
-    await page.click('#sign-in');
-    await visitor.sees('enter');
-    await visitor.submits({ email: carol.email, password: carol.password }, '#signin');
-    await visitor.sees('consent');
-    await page.click('#allow');
-    await page.waitForSelector('#add:not([hidden])');
     await context.setOffline(true);
     await visitor.submits({ text: 'buy bread' }, '#add button');
     await page.waitForSelector('#trouble:not(:empty)');

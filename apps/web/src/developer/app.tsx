@@ -6,7 +6,7 @@ import type { Session } from '../account/session.ts';
 import { type Proof, useProof } from '../pages/prove-again.tsx';
 import { strings } from '../strings/strings.ts';
 import { useLoaded } from '../ui/attempt.ts';
-import { Link, Page, Problem } from '../ui/parts.tsx';
+import { Link, Page, PictureField, Problem } from '../ui/parts.tsx';
 import { goTo } from '../ui/route.ts';
 import { AppForm } from './app-form.tsx';
 import { ownerOf, Picture } from './apps.tsx';
@@ -170,27 +170,21 @@ function Logo({ session, app, proof, onChanged }: Part) {
     <section>
       <h2>{words.title}</h2>
       <Picture app={app} />
-      <div class="field">
-        <label for="logo">{words.file}</label>
-        <input
-          id="logo"
-          type="file"
-          accept="image/*"
-          onChange={(event) => {
-            const file = event.currentTarget.files?.[0];
-            if (!file) return;
-            change.run(async () => {
-              const png = await drawAvatar(file).catch(() => undefined);
-              if (!png) {
-                change.refuse(words.none);
-                return;
-              }
-              await proof.around(() => setLogo(session, app.client_id, png));
-              onChanged();
-            });
-          }}
-        />
-      </div>
+      <PictureField
+        id="logo"
+        label={words.file}
+        onPick={(file) => {
+          change.run(async () => {
+            const png = await drawAvatar(file).catch(() => undefined);
+            if (!png) {
+              change.refuse(words.none);
+              return;
+            }
+            await proof.around(() => setLogo(session, app.client_id, png));
+            onChanged();
+          });
+        }}
+      />
       <Problem text={change.problem} />
       {app.logo !== undefined && (
         <button

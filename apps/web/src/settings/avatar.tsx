@@ -5,7 +5,7 @@ import type { Session } from '../account/session.ts';
 import { tellFirefox } from '../firefox/web-channel.ts';
 import { strings } from '../strings/strings.ts';
 import { useAttempt } from '../ui/attempt.ts';
-import { Form, Link, Page, Problem } from '../ui/parts.tsx';
+import { Form, Link, Page, PictureField, Problem } from '../ui/parts.tsx';
 import { goTo } from '../ui/route.ts';
 
 /** `/settings/avatar/change`: a picture, drawn anew and small before it leaves. */
@@ -42,22 +42,16 @@ export function Avatar({ session }: { session: Session }) {
           else attempt.refuse(words.noPicture);
         }}
       >
-        <div class="field">
-          <label for="picture">{words.file}</label>
-          <input
-            id="picture"
-            type="file"
-            accept="image/*"
-            onChange={(event) => {
-              const file = event.currentTarget.files?.[0];
-              if (!file) return;
-              attempt.run(async () => {
-                show(undefined);
-                show(await drawAvatar(file));
-              });
-            }}
-          />
-        </div>
+        <PictureField
+          id="picture"
+          label={words.file}
+          onPick={(file) => {
+            attempt.run(async () => {
+              show(undefined);
+              show(await drawAvatar(file));
+            });
+          }}
+        />
         {drawn.value && (
           <img
             class="avatar"

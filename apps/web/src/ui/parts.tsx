@@ -139,6 +139,24 @@ export function Check(props: {
   );
 }
 
+/** A field for a picture of one's own. @param props.onPick - called when one was chosen */
+export function PictureField(props: { id: string; label: string; onPick: (file: File) => void }) {
+  return (
+    <div class="field">
+      <label for={props.id}>{props.label}</label>
+      <input
+        id={props.id}
+        type="file"
+        accept="image/*"
+        onChange={(event) => {
+          const file = event.currentTarget.files?.[0];
+          if (file) props.onPick(file);
+        }}
+      />
+    </div>
+  );
+}
+
 /** What went wrong, read out as soon as it is there; nothing when all is well. */
 export function Problem({ text }: { text: string | undefined }) {
   return (
